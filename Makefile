@@ -1,0 +1,62 @@
+# `make demo` and `make test` need Python >= 3.10, make and a package index; everything else they set up here.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+DISTRIBUTIONS := proto daemon client compile
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit lint fmt bench buf lock clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is made anew only when what it is made from changes.
+STAMP := $(VENV)/.ready
+MADE_FROM := requirements/dev.txt $(DISTRIBUTIONS:%=%/pyproject.toml) proto/generate.py $(wildcard proto/wizardtpu/v1/*.proto)
+$(STAMP): $(MADE_FROM)
+	@packaging/check-python $(PYTHON)
+	@echo "setting up $(VENV) (about half a minute, once) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/pip install --quiet --no-deps --no-build-isolation $(DISTRIBUTIONS:%=--editable ./%)
+	@touch $@
+
+setup: $(STAMP) ## Make the project's environment in .venv
+
+demo: $(STAMP) ## See the daemon load a model and the client print a working quicksort
+	@$(BIN)/python -m tests.demo
+
+test: $(STAMP) ## Run all tests (unit and end to end)
+	@$(BIN)/pytest tests
+
+unit: $(STAMP) ## Run the unit tests only (seconds)
+	@$(BIN)/pytest tests/unit
+
+lint: $(STAMP) buf ## Check style, types and the wire protocol
+	@$(BIN)/ruff format --check --quiet . || { echo "run: make fmt"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary proto/generate.py daemon/src client/src compile/src compile/demo tests
+
+buf: proto/node_modules/.package-lock.json
+	@cd proto && npx --no-install buf lint
+
+proto/node_modules/.package-lock.json: proto/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: buf, which checks the protocol, comes as an npm package (apt install npm)"; exit 1; }
+	@cd proto && npm ci --silent --no-progress
+
+fmt: $(STAMP) ## Format the code
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --quiet --fix .
+
+bench: $(STAMP) ## Measure, and write docs/BENCHMARKS.md
+	@$(BIN)/python -m tests.bench
+
+lock: ## Choose the newest versions of what requirements/*.in name (needs uv on PATH)
+	@for name in dev reference; do \
+	  uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade \
+	    requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+
+clean: ## Remove everything that was generated
+	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis proto/node_modules
+	rm -f proto/wizardtpu/v1/*_pb2*

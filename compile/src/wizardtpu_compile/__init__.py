@@ -1,0 +1,1 @@
+"""Turns checkpoints into bundles for wizardtpud."""

@@ -1,0 +1,1 @@
+"""wizardtpud: keeps one compiled code model resident and streams its answers over gRPC."""
