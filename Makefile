@@ -6,7 +6,7 @@ DISTRIBUTIONS := proto daemon client compile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint fmt bench buf lock clean
+.PHONY: help setup demo test unit lint fmt bench golden golden-update buf lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ $(STAMP): $(MADE_FROM)
 setup: $(STAMP) ## Make the project's environment in .venv
 
 demo: $(STAMP) ## See the daemon load a model and the client print a working quicksort
-	@$(BIN)/python -m tests.demo
+	@packaging/demo $(BIN)
 
 test: $(STAMP) ## Run all tests (unit and end to end)
 	@$(BIN)/pytest tests
@@ -52,9 +52,23 @@ fmt: $(STAMP) ## Format the code
 bench: $(STAMP) ## Measure, and write docs/BENCHMARKS.md
 	@$(BIN)/python -m tests.bench
 
+# Foreign implementations, for comparison alone. The CPU build of torch is asked for by name, so that an index
+# without it refuses at once instead of sending the build for GPUs.
+.venv-reference/.ready: requirements/reference.txt
+	@test -x .venv-reference/bin/python || $(PYTHON) -m venv .venv-reference
+	@.venv-reference/bin/pip install --quiet 'torch==2.13.0+cpu'
+	@.venv-reference/bin/pip install --quiet --require-hashes -r requirements/reference.txt
+	@touch $@
+
+golden: .venv-reference/.ready ## Compare the golden files with Hugging Face transformers
+	@.venv-reference/bin/python -m tests.golden.make --check
+
+golden-update: .venv-reference/.ready ## Write the golden files anew
+	@.venv-reference/bin/python -m tests.golden.make
+
 lock: ## Choose the newest versions of what requirements/*.in name (needs uv on PATH)
-	@for name in dev reference; do \
-	  uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-annotate --no-header --upgrade \
+	@for lock in dev:3.10 reference:3.11; do name=$${lock%:*}; \
+	  uv pip compile --quiet --universal --python-version $${lock#*:} --generate-hashes --no-annotate --no-header --upgrade \
 	    requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## Remove everything that was generated

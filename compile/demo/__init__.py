@@ -1,0 +1,1 @@
+"""The demonstration model: its programming tasks, its training and its measurement."""

@@ -1,0 +1,1 @@
+"""Reads GPTBigCode checkpoints, one tensor at a time."""

@@ -1,0 +1,1 @@
+"""Turns network descriptions into what a target runs."""

@@ -1,0 +1,1 @@
+"""The networks of a bundle, described once, for every emitter to walk."""

@@ -1,0 +1,54 @@
+"""Tensors in the host's own memory, for devices that share it."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Self
+
+from wizardtpud.device.runtime import Buffer
+from wizardtpud.errors import DeviceError
+
+
+class HostBuffer(Buffer):
+    """A contiguous numpy array.
+
+    Attributes:
+        array: the memory itself; views share it.
+    """
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array = array
+        self.shape = array.shape
+        self.dtype = array.dtype
+
+    @classmethod
+    def zeros(cls, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Self:
+        """Allocates.
+
+        Raises:
+            DeviceError: the host has no memory for it.
+        """
+        try:
+            return cls(np.zeros(shape, dtype))
+        except MemoryError as error:
+            raise DeviceError(
+                f"out of memory: {prod(shape) * dtype.itemsize} bytes for a tensor {shape}"
+            ) from error
+
+    def view(self, shape: tuple[int, ...], offset: int = 0) -> HostBuffer:
+        end = offset + prod(shape)
+        if offset < 0 or end > self.size:
+            raise DeviceError(f"a view of elements {offset} to {end} is outside a buffer of {self.size}")
+        return HostBuffer(self.array.reshape(-1)[offset:end].reshape(shape))
+
+    def write(self, array: NDArray[Any]) -> None:
+        if array.shape != self.shape or array.dtype != self.dtype:
+            raise DeviceError(f"cannot write {array.dtype}{array.shape} to a buffer of {self.dtype}{self.shape}")
+        np.copyto(self.array, array)
+
+    def read(self) -> NDArray[Any]:
+        return np.array(self.array)

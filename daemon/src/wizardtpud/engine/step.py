@@ -1,0 +1,77 @@
+"""A step of the model: some new tokens of one sequence against the history in its slot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wizardtpud.device.runtime import Buffer, Launch, Runtime
+from wizardtpud.engine.attention_mask import AttentionMask
+from wizardtpud.engine.kv_cache import KeysValues, KvCache
+from wizardtpud.model.layout import Layout, StepNetworks
+
+_INT32 = np.dtype(np.int32)
+
+
+class Step:
+    """The networks for up to `tokens` new tokens, bound to their buffers once for every slot.
+
+    Hidden states pass from layer to layer through two buffers in turn, and new rows of keys and values are
+    written where they belong in the cache. The input buffers serve all slots, for one step runs at a time.
+    """
+
+    def __init__(
+        self, runtime: Runtime, layout: Layout, networks: StepNetworks, cache: KvCache, slots: int
+    ) -> None:
+        self.tokens = networks.tokens
+        self._row = cache.row
+        shape = (networks.batch, networks.tokens)
+        self._ids = runtime.allocate(shape, _INT32)
+        self._positions = runtime.allocate(shape, _INT32)
+        self._mask = AttentionMask(runtime, networks.tokens, layout.context, layout.dtype)
+        hidden_shape = (*shape, layout.architecture.hidden)
+        self._hidden = [runtime.allocate(hidden_shape, layout.dtype) for _ in range(2)]
+        self._embedding = runtime.bind(networks.embedding, [self._ids, self._positions], self._hidden[:1])
+        self._blocks = [self._bind(runtime, networks.blocks, cache.slot(slot)) for slot in range(slots)]
+
+    def run(self, slot: int, ids: Sequence[int], start: int) -> None:
+        """Reads tokens into a slot.
+
+        Args:
+            slot: where the sequence's history is.
+            ids: 1 to `tokens` token ids.
+            start: position of the first one, and how many rows of the slot they see;
+                `start` + `tokens` rows must fit the slot, for padding is written too.
+
+        Raises:
+            DeviceError: a launch failed.
+        """
+        self._write(ids, start)
+        self._embedding.run()
+        offset = start * self._row
+        for block in self._blocks[slot]:
+            block.place_output(1, offset)
+            block.place_output(2, offset)
+            block.run()
+
+    def hidden_states(self, index: int) -> Buffer:
+        """What the last layer made of the new token `index`: [1, 1, hidden], valid until the next run."""
+        last = self._hidden[len(self._blocks[0]) % 2]
+        width = last.shape[-1]
+        return last.view((1, 1, width), index * width)
+
+    def _bind(self, runtime: Runtime, blocks: Sequence[str], layers: Sequence[KeysValues]) -> list[Launch]:
+        launches = []
+        for index, (name, layer) in enumerate(zip(blocks, layers, strict=True)):
+            source, target = self._hidden[index % 2], self._hidden[(index + 1) % 2]
+            inputs = [source, self._mask.buffer, layer.keys, layer.values]
+            launches.append(runtime.bind(name, inputs, [target, layer.keys, layer.values]))
+        return launches
+
+    def _write(self, ids: Sequence[int], start: int) -> None:
+        # Padding repeats the last token: where activations are quantized together, it cannot widen their range.
+        padded = [*ids, *[ids[-1]] * (self.tokens - len(ids))]
+        self._ids.write(np.array([padded], _INT32))
+        self._positions.write(np.arange(start, start + self.tokens, dtype=_INT32)[np.newaxis])
+        self._mask.show(start)

@@ -1,0 +1,1 @@
+"""Metrics of the request path, their exposition over HTTP, and structured logs."""

@@ -1,0 +1,1 @@
+"""The gRPC edge: messages become requests, events become messages, errors become statuses."""

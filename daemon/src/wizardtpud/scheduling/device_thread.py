@@ -1,0 +1,43 @@
+"""The one thread that touches the device, from opening it to closing it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import AbstractContextManager
+
+from wizardtpud.engine.engine import Engine
+from wizardtpud.scheduling.scheduler import Scheduler
+
+
+class DeviceThread:
+    """Opens an engine, lets the scheduler run it, and closes it, all in one thread of its own.
+
+    Attributes:
+        loaded: done when the engine is open; holds the error if it cannot be opened.
+        ended: done when the engine is closed; holds the error that ended it, if one did.
+    """
+
+    def __init__(self, open_engine: Callable[[], AbstractContextManager[Engine]], scheduler: Scheduler) -> None:
+        self._open_engine = open_engine
+        self._scheduler = scheduler
+        self.loaded: Future[None] = Future()
+        self.ended: Future[None] = Future()
+        # Not a daemon thread: vendor libraries bring the process down when it exits with a device still open.
+        self._thread = threading.Thread(target=self._run, name="device")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            with self._open_engine() as engine:
+                self.loaded.set_result(None)
+                self._scheduler.run(engine)
+        except BaseException as error:  # whoever waits for this thread gets it
+            if not self.loaded.done():
+                self.loaded.set_exception(error)
+            self.ended.set_exception(error)
+        else:
+            self.ended.set_result(None)

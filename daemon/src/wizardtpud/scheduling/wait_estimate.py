@@ -1,0 +1,37 @@
+"""How long a request in the queue will probably wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+_WEIGHT = 0.2  # of the newest duration in the moving average: about ten requests of memory
+
+
+class WaitEstimate:
+    """An exponential moving average of how long requests hold a slot, applied to a place in the line."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._mean: float | None = None
+        self._slots = 1
+        self._running: dict[object, float] = {}
+
+    def set_slots(self, slots: int) -> None:
+        self._slots = slots
+
+    def started(self, request: object) -> None:
+        self._running[request] = self._clock()
+
+    def ended(self, request: object) -> None:
+        held = self._clock() - self._running.pop(request)
+        self._mean = held if self._mean is None else (1 - _WEIGHT) * self._mean + _WEIGHT * held
+
+    def of(self, position: int) -> float | None:
+        """Seconds until the request at `position` (1 is next) gets a slot; None without experience."""
+        if position <= self._slots - len(self._running):
+            return 0.0
+        if self._mean is None:
+            return None
+        served = max((self._clock() - start for start in self._running.values()), default=0.0)
+        return max(0.0, self._mean * position / self._slots - served)

@@ -1,0 +1,1 @@
+"""Wires the parts of the daemon together: configuration, start, ready, drain, stop."""

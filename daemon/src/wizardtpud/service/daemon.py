@@ -1,0 +1,159 @@
+"""The daemon's life: load, serve, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import datetime, timezone
+from importlib.metadata import version
+from time import monotonic
+from typing import Any
+
+from wizardtpud.engine.engine import Engine
+from wizardtpud.model import layout, loading
+from wizardtpud.model.bundle import Bundle
+from wizardtpud.observability.exposition import Exposition
+from wizardtpud.observability.logging import log
+from wizardtpud.observability.metrics import Metrics
+from wizardtpud.rpc.journal import Journal
+from wizardtpud.rpc.prompts import Prompts
+from wizardtpud.rpc.server import SERVICE, make_server
+from wizardtpud.rpc.servicer import GenerationServicer
+from wizardtpud.rpc.serving import Serving, ServingState
+from wizardtpud.scheduling.device_thread import DeviceThread
+from wizardtpud.scheduling.scheduler import Scheduler
+from wizardtpud.service.configuration import Configuration
+from wizardtpud.service.progress_log import ProgressLog
+from wizardtpud.text.prompt_template import PromptTemplate
+from wizardtpud.text.tokenizer import Tokenizer
+
+_FLUSH_SECONDS = 2.0  # for the last events of streams whose requests have ended
+
+
+class Daemon:
+    """One bundle, one device, one server. `run` it once, in an event loop of its own.
+
+    Args:
+        bundle: already checked.
+
+    Raises:
+        BundleError: its tokenizer or prompt template cannot be used.
+    """
+
+    def __init__(self, configuration: Configuration, bundle: Bundle) -> None:
+        self._configuration = configuration
+        self._bundle = bundle
+        self._tokenizer = Tokenizer.load(bundle.tokenizer)
+        self._template = PromptTemplate(bundle.manifest.chat_template)
+        self._metrics = Metrics()
+        self._scheduler = Scheduler(configuration.queue_capacity)
+        self._serving = Serving([SERVICE.full_name])
+        self._device = DeviceThread(self._open_engine, self._scheduler)
+        self._asked_to_stop = asyncio.Event()
+        self._told_to_hurry = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serves until a signal says to stop and the accepted requests are done.
+
+        Raises:
+            ConfigurationError: an address cannot be bound.
+            BundleError, DeviceError: the model cannot be loaded, or the device failed.
+        """
+        self._listen_to_signals()
+        with self._exposition():
+            server = make_server(self._servicer(), self._serving, map(str, self._configuration.listen))
+            await self._serving.become(ServingState.LOADING)
+            await server.start()
+            self._device.start()
+            ended = asyncio.wrap_future(self._device.ended)
+            try:
+                await self._load()
+                await _first_of(ended, self._asked_to_stop)
+                await self._drain(ended)
+            finally:
+                self._scheduler.stop()
+                await asyncio.wait([ended])
+                await self._serving.become(ServingState.DRAINING)
+                await server.stop(_FLUSH_SECONDS)
+        ended.result()
+        log.info("stopped")
+
+    def _listen_to_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+
+    def _on_signal(self) -> None:
+        (self._told_to_hurry if self._asked_to_stop.is_set() else self._asked_to_stop).set()
+
+    def _exposition(self) -> AbstractContextManager[object]:
+        address = self._configuration.metrics
+        if address is None:
+            return nullcontext()
+        exposition = Exposition(self._metrics.registry, address.host, address.port)
+        log.info("serving metrics", address=f"{address.host}:{exposition.port}")
+        return exposition
+
+    def _servicer(self) -> GenerationServicer:
+        return GenerationServicer(
+            bundle=self._bundle,
+            tokenizer=self._tokenizer,
+            prompts=Prompts(self._tokenizer, self._template, self._bundle.manifest.context),
+            scheduler=self._scheduler,
+            serving=self._serving,
+            journal=Journal(self._metrics),
+            slots=self._configuration.slots,
+            stream_buffer=self._configuration.stream_buffer,
+            version=version("wizardtpud"),
+            started_at=datetime.now(timezone.utc),
+        )
+
+    @contextmanager
+    def _open_engine(self) -> Iterator[Engine]:
+        """Runs in the device's thread, which also closes what it opens."""
+        threads = self._configuration.threads or len(os.sched_getaffinity(0))
+        progress = ProgressLog("loading the model")
+        with loading.load(self._bundle, self._configuration.device, threads, progress) as runtime:
+            networks = layout.resolve(self._bundle.manifest, runtime.networks)
+            end_of_text = self._bundle.manifest.end_of_text
+            yield Engine(runtime, networks, end_of_text, self._configuration.slots)
+
+    async def _load(self) -> None:
+        start = monotonic()
+        await asyncio.wrap_future(self._device.loaded)
+        self._observe(monotonic() - start)
+        await self._serving.become(ServingState.SERVING)
+        log.info("serving", model=self._bundle.manifest.name, context=self._bundle.manifest.context)
+
+    def _observe(self, load_seconds: float) -> None:
+        manifest = self._bundle.manifest
+        self._metrics.model_loaded(
+            load_seconds,
+            name=manifest.name,
+            quantization=manifest.quantization.blocks,
+            target=manifest.target,
+            digest=self._bundle.digest,
+        )
+        self._metrics.observe_scheduler(
+            queue_depth=lambda: self._scheduler.queue_depth,
+            queue_capacity=self._scheduler.queue_capacity,
+            running=lambda: self._scheduler.running,
+            slots=self._configuration.slots,
+        )
+
+    async def _drain(self, ended: asyncio.Future[None]) -> None:
+        await self._serving.become(ServingState.DRAINING)
+        self._scheduler.drain()
+        log.info("draining", running=self._scheduler.running, queued=self._scheduler.queue_depth)
+        await _first_of(ended, self._told_to_hurry, timeout=self._configuration.drain_seconds)
+
+
+async def _first_of(ended: asyncio.Future[None], event: asyncio.Event, timeout: float | None = None) -> None:
+    """Waits for either, or for the timeout in seconds; raises nothing of theirs."""
+    waiting = asyncio.ensure_future(event.wait())
+    either: list[asyncio.Future[Any]] = [ended, waiting]
+    await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()

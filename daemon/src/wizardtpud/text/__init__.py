@@ -1,0 +1,1 @@
+"""Between text and token ids: the prompt template, the tokenizer, the incremental detokenizer, stop sequences."""
