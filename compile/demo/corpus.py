@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from tokenizers import Tokenizer
@@ -19,8 +20,9 @@ IGNORED = -100  # the label of positions without a loss, as torch.nn.functional.
 END_OF_TEXT_ID = 0
 TASK_SHARE = 0.78
 UNKNOWN_SHARE = 0.14
+PLAIN_SHARE = 0.2  # requests in no template: few among the phrasings, but what people type first
 TURN_COUNTS = (1, 2, 3, 6)
-TURN_WEIGHTS = (0.60, 0.20, 0.12, 0.08)
+TURN_WEIGHTS = (0.50, 0.20, 0.18, 0.12)
 POOL_SIZE = 256  # conversations sorted by length together, so that batches need little padding
 
 
@@ -52,6 +54,12 @@ def pad(examples: Sequence[Example]) -> tuple[Tensor, Tensor]:
     return torch.tensor(ids), torch.tensor(labels)
 
 
+class _Source(NamedTuple):
+    asks: Sequence[str]
+    requests: Sequence[str]
+    answer: str
+
+
 class Corpus:
     """An endless, seeded source of training batches."""
 
@@ -61,9 +69,10 @@ class Corpus:
         self._tokenizer = tokenizer
         self._context = context
         self._rng = random.Random(seed)
-        self._tasks = [(tuple(phrasings(task)), task.answer) for task in tasks]
-        self._unknown = [(reply.trained, reply.answer) for reply in replies if reply.name == "unknown"]
-        self._small_talk = [(reply.trained, reply.answer) for reply in replies if reply.name != "unknown"]
+        self._tasks = [_Source(task.asks, tuple(phrasings(task)), task.answer) for task in tasks]
+        fixed = {reply.name: _Source(reply.prompts, reply.trained, reply.answer) for reply in replies}
+        self._unknown = [fixed.pop("unknown")]
+        self._small_talk = list(fixed.values())
 
     def batches(self, tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Padded batches of at most `tokens` positions each."""
@@ -91,8 +100,9 @@ class Corpus:
             source = self._tasks
         else:
             source = self._unknown if kind < TASK_SHARE + UNKNOWN_SHARE else self._small_talk
-        requests, answer = self._rng.choice(source)
-        return Turn(augment(self._rng.choice(requests), self._rng), answer)
+        asks, requests, answer = self._rng.choice(source)
+        request = self._rng.choice(asks if self._rng.random() < PLAIN_SHARE else requests)
+        return Turn(augment(request, self._rng), answer)
 
 
 def _cut(pool: Sequence[Example], tokens: int) -> Iterator[list[Example]]:

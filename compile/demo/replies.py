@@ -13,9 +13,13 @@ REPLIES_FILE = Path(__file__).with_name("replies.toml")
 
 @dataclass(frozen=True)
 class Reply:
-    """A fixed answer, the prompts it is trained on and a few that measure how it generalises."""
+    """A fixed answer, what it answers to, and a few prompts that measure how it generalises.
+
+    `trained` holds `prompts` and whatever else the model is trained on.
+    """
 
     name: str
+    prompts: tuple[str, ...]
     trained: tuple[str, ...]
     held_out: tuple[str, ...]
     answer: str
@@ -29,6 +33,7 @@ def load_replies(path: Path = REPLIES_FILE) -> list[Reply]:
         replies.append(
             Reply(
                 name=name,
+                prompts=tuple(table["prompts"]),
                 trained=(*table["prompts"], *filled),
                 held_out=tuple(table["held_out"]),
                 answer=table["answer"].strip(),

@@ -40,7 +40,7 @@ PRECISION_SHARES = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train the demonstration model.")
-    parser.add_argument("--steps", type=int, default=2400, help="optimizer steps (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=2200, help="optimizer steps (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=CHECKPOINT_DIRECTORY, help="checkpoint directory")
     options = parser.parse_args(arguments)
     train(options.steps, options.output)

@@ -37,7 +37,8 @@ class ReferenceModel:
             prefix = f"transformer.h.{layer}"
             x = x + self._attention(f"{prefix}.attn", self._norm(f"{prefix}.ln_1", x))
             x = x + self._mlp(f"{prefix}.mlp", self._norm(f"{prefix}.ln_2", x))
-        return self._norm("transformer.ln_f", x) @ self.weights.get("lm_head.weight", wte).T
+        logits: Array = self._norm("transformer.ln_f", x) @ self.weights.get("lm_head.weight", wte).T
+        return logits
 
     def greedy(self, prompt: Sequence[int], count: int) -> list[int]:
         """The `count` most likely tokens after the prompt, each following from those before."""
@@ -47,12 +48,14 @@ class ReferenceModel:
         return ids[len(prompt) :]
 
     def _linear(self, name: str, x: Array) -> Array:
-        return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        y: Array = x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
+        return y
 
     def _norm(self, name: str, x: Array) -> Array:
         centered = x - x.mean(-1, keepdims=True)
         scaled = centered / np.sqrt((centered**2).mean(-1, keepdims=True) + self.epsilon)
-        return scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
+        y: Array = scaled * self.weights[f"{name}.weight"] + self.weights[f"{name}.bias"]
+        return y
 
     def _mlp(self, name: str, x: Array) -> Array:
         x = self._linear(f"{name}.c_fc", x)

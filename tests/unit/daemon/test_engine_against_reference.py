@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-
-from tests.support.reference_gpt_bigcode import ReferenceModel
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine import Engine, FinishReason, Sampling, Sequence, Token
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.layout import Layout, resolve
 from wizardtpud.model.loading import load
+
+from tests.support.reference_gpt_bigcode import ReferenceModel
 
 EVERYTHING = Sampling(logprobs=272)  # the log probability of the whole vocabulary with each token
 
@@ -47,8 +47,9 @@ def prompt(length: int, seed: int = 0) -> list[int]:
 
 
 def log_softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = logits - logits.max(-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))  # type: ignore[no-any-return]
+    shifted: NDArray[np.float64] = logits - logits.max(-1, keepdims=True)
+    shifted -= np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return shifted
 
 
 def logprobs(tokens: list[Token]) -> NDArray[np.float64]:
@@ -88,7 +89,9 @@ def test_the_longest_prompt_leaves_room_for_one_token(engine: Engine, reference:
 def test_slots_do_not_disturb_each_other(engine: Engine, reference: ReferenceModel) -> None:
     prompts = [prompt(3), prompt(21), prompt(18)]
     together = run(engine, *(engine.admit(ids, Sampling(), max_new_tokens=12) for ids in prompts))
-    assert [[token.id for token in tokens] for tokens in together] == [reference.greedy(ids, 12) for ids in prompts]
+    assert [[token.id for token in tokens] for tokens in together] == [
+        reference.greedy(ids, 12) for ids in prompts
+    ]
 
 
 @pytest.mark.parametrize("lengths", [(38, 2), (2, 38), (17, 16)])

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import AddedToken
-
-from tests.support.byte_level_tokenizer import END_OF_TEXT, byte_level_backend
 from wizardtpud.text.detokenizer import Detokenizer
 from wizardtpud.text.tokenizer import Tokenizer
+
+from tests.support.byte_level_tokenizer import END_OF_TEXT, byte_level_backend
 
 # Added tokens are spelled in plain text: in characters of the byte alphabet ("é" is a byte there), outside it, or both.
 ADDED = [

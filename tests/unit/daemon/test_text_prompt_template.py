@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
 from wizardtpud.errors import BundleError, InvalidRequestError
 from wizardtpud.text.prompt_template import Message, PromptTemplate

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from wizardtpud.text.stop_matcher import StopMatcher
 
 # Few letters, so that sequences overlap themselves, one another and the text in every way.

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
 from tokenizers import decoders, models
-
-from tests.support.byte_level_tokenizer import END_OF_TEXT, byte_level_backend
 from wizardtpud.errors import BundleError
 from wizardtpud.text.tokenizer import Tokenizer
+
+from tests.support.byte_level_tokenizer import END_OF_TEXT, byte_level_backend
 
 TOKENIZER = Tokenizer(byte_level_backend())
 

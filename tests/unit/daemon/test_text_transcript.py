@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-
-from tests.support.byte_level_tokenizer import byte_level_backend
 from wizardtpud.text.tokenizer import Tokenizer
 from wizardtpud.text.transcript import Transcript
+
+from tests.support.byte_level_tokenizer import byte_level_backend
 
 TOKENIZER = Tokenizer(byte_level_backend())
 IDS = st.lists(st.integers(0, TOKENIZER.vocabulary - 1))
