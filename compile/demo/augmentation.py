@@ -60,7 +60,8 @@ def _with_other_case(text: str, rng: random.Random) -> str:
 def _with_typo(text: str, rng: random.Random) -> str:
     """One letter lost, doubled or swapped with the next."""
     at = rng.randrange(len(text))
-    changes = (text[:at], text[:at] + text[at : at + 1], text[:at] + text[at + 1 : at + 2])
-    rests = (text[at + 1 :], text[at:], text[at : at + 1] + text[at + 2 :])
-    kind = rng.randrange(3)
-    return (changes[kind] + rests[kind]) or text
+    before, letter, after = text[:at], text[at], text[at + 1 :]
+    lost = before + after
+    doubled = before + letter + letter + after
+    swapped = before + after[:1] + letter + after[1:]
+    return (lost, doubled, swapped)[rng.randrange(3)] or text

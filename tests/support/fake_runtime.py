@@ -37,7 +37,7 @@ def fake_model(
     vocabulary: int = 320,
     context: int = 64,
     chunks: Sequence[int] = (1, 8),
-    successor: Callable[[int], int] | None = None,
+    successor: Callable[[int], float] | None = None,
 ) -> tuple[FakeRuntime, Layout]:
     """The device with its networks, and their layout."""
     runtime = FakeRuntime(vocabulary, context, chunks, successor or (lambda token: (token + 1) % vocabulary))
@@ -65,12 +65,13 @@ class FakeRuntime(Runtime):
     Attributes:
         delay: seconds that each run of the layer takes: one per prefill chunk or generated token.
         failure: what every launch fails with, if set.
+        successor: the id that follows an id; NaN makes all logits NaN, as a broken device does.
         steps: how often the layer has run.
         closed: whether `close` was called.
     """
 
     def __init__(
-        self, vocabulary: int, context: int, chunks: Sequence[int], successor: Callable[[int], int]
+        self, vocabulary: int, context: int, chunks: Sequence[int], successor: Callable[[int], float]
     ) -> None:
         self.delay = 0.0
         self.failure: str | None = None
@@ -78,7 +79,7 @@ class FakeRuntime(Runtime):
         self.closed = False
         self._vocabulary = vocabulary
         self._context = context
-        self._successor = successor
+        self.successor = successor
         self._functions: dict[str, Function] = {}
         self.networks = {}
         for tokens in chunks:
@@ -141,7 +142,7 @@ class FakeRuntime(Runtime):
         return hidden, new_rows, new_rows
 
     def _score(self, hidden: Array) -> Sequence[Array]:
-        successor = self._successor(int(hidden[0, 0, 1]))
+        successor = self.successor(int(hidden[0, 0, 1]))
         return [-np.abs(np.arange(self._vocabulary, dtype=np.float32) - successor)[np.newaxis]]
 
 

@@ -24,6 +24,7 @@ BYTES = 256
 
 def write_random_checkpoint(
     directory: Path,
+    *,
     hidden: int = 64,
     heads: int = 4,
     layers: int = 2,
@@ -63,7 +64,16 @@ def write_random_checkpoint(
     }
     (directory / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     byte_level_tokenizer(vocabulary, seed).save(str(directory / "tokenizer.json"))
-    weights = random_weights(hidden, heads, layers, positions, vocabulary, inner or 4 * hidden, seed, tied)
+    weights = random_weights(
+        hidden=hidden,
+        heads=heads,
+        layers=layers,
+        positions=positions,
+        vocabulary=vocabulary,
+        inner=inner or 4 * hidden,
+        seed=seed,
+        tied=tied,
+    )
     if never_ends:
         _silence_end_of_text(weights)
     write_weights(directory, {name: array.astype(DTYPES[dtype]) for name, array in weights.items()}, shards)
@@ -71,7 +81,7 @@ def write_random_checkpoint(
 
 
 def random_weights(
-    hidden: int, heads: int, layers: int, positions: int, vocabulary: int, inner: int, seed: int, tied: bool
+    *, hidden: int, heads: int, layers: int, positions: int, vocabulary: int, inner: int, seed: int, tied: bool
 ) -> dict[str, NDArray[np.float32]]:
     """The weights of a GPTBigCode network by their Hugging Face names, as float32."""
     generator = np.random.Generator(np.random.PCG64(seed))
@@ -130,7 +140,7 @@ def write_weights(directory: Path, weights: Mapping[str, NDArray[Any]], shards: 
 
 
 def byte_level_tokenizer(vocabulary: int, seed: int = 0) -> Tokenizer:
-    """A byte-level BPE of `vocabulary` entries: id 0 ends the text, then the bytes, then random pairs of letters."""
+    """A byte-level BPE: id 0 ends the text, then come the bytes, then random pairs of letters."""
     merges_wanted = vocabulary - 1 - BYTES
     if merges_wanted < 0:
         raise ValueError(f"vocabulary must be at least {1 + BYTES}, not {vocabulary}")
@@ -145,7 +155,7 @@ def byte_level_tokenizer(vocabulary: int, seed: int = 0) -> Tokenizer:
     tokens = [END_OF_TEXT, *alphabet, *(first + second for first, second in merges)]
     model = models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges)
     tokenizer = Tokenizer(model)
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
-    tokenizer.decoder = decoders.ByteLevel()  # type: ignore[assignment]
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     tokenizer.add_special_tokens([AddedToken(END_OF_TEXT, special=True)])
     return tokenizer

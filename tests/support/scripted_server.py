@@ -28,13 +28,11 @@ class ScriptedService(GenerationServiceServicer):
     def __init__(self) -> None:
         self.scripts: list[Script] = [answer("Hello.")]
         self.requests: list[Message] = []
-        self.unary: Callable[[Any], None] = lambda _context: None
+        self.unary: Callable[[Any], object] = lambda _context: None
         self.ended = threading.Event()
-        self.time_remaining: list[float | None] = []
 
     def Generate(self, request: wire.GenerateRequest, context: Any) -> Iterator[wire.GenerateResponse]:
         self.requests.append(request)
-        self.time_remaining.append(context.time_remaining())
         context.add_callback(self.ended.set)
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         yield from script(context)
@@ -49,7 +47,9 @@ class ScriptedService(GenerationServiceServicer):
         return wire.DetokenizeResponse(text="ab")
 
     def GetModel(self, request: wire.GetModelRequest, context: Any) -> wire.GetModelResponse:
-        return wire.GetModelResponse(name="demo", architecture="gpt_bigcode", context_length=512, sampling=True)
+        return wire.GetModelResponse(
+            name="demo", architecture="gpt_bigcode", quantization="f32", context_length=512, sampling=True
+        )
 
     def GetStatus(self, request: wire.GetStatusRequest, context: Any) -> wire.GetStatusResponse:
         self.unary(context)

@@ -7,6 +7,7 @@ import contextlib
 import threading
 from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc import StatusCode
@@ -17,15 +18,23 @@ from wizardtpu_client.errors import Cancelled, ServerError
 from wizardtpu_client.events import Delta, Event, Finished, Queued, event_of
 from wizardtpu_client.retry import Attempts, Retry
 
+if TYPE_CHECKING:
+    from grpc import _CallIterator  # known to the stubs only
+
 
 class Progress:
     """How far a stream has come, and what its next message or failure means."""
 
-    def __init__(self, address: str, retry: Retry, timeout: float | None) -> None:
+    def __init__(
+        self, request: wire.GenerateRequest, *, address: str, retry: Retry, timeout: float | None
+    ) -> None:
+        self._request = request
         self._address = address
         self._retry = retry
         self._timeout = timeout
+        self._attempts: Attempts | None = None
         self._streaming = False
+        self._ended = False
         self._finished: Finished | None = None
 
     @property
@@ -33,25 +42,33 @@ class Progress:
         """The last event; None until it has come."""
         return self._finished
 
-    def _attempts(self) -> Attempts:
-        return Attempts(self._retry, self._timeout)
+    def _time_left(self) -> float | None:
+        """Seconds left for the attempt that is about to begin; the first one starts the clock."""
+        self._attempts = self._attempts or Attempts(self._retry, self._timeout)
+        return self._attempts.time_left()
 
-    def _receive(self, message: wire.GenerateResponse) -> Event:
+    def _receive(self, message: wire.GenerateResponse | None) -> Event | None:
+        """The event in a message; None, which stands for the end of the stream, stays None."""
+        if message is None:
+            self._check_complete()
+            self._ended = True
+            return None
         event = event_of(message)
         self._streaming = self._streaming or not isinstance(event, Queued)
         if isinstance(event, Finished):
             self._finished = event
         return event
 
-    def _wait_after(self, error: grpc.RpcError, attempts: Attempts) -> float:
-        failure = failure_of(error, self._address)
-        if self._streaming:
-            raise failure
-        return attempts.wait_after(failure)
-
     def _check_complete(self) -> None:
         if self._finished is None:
             raise ServerError("wizardtpud ended the stream before the answer was complete", code=StatusCode.OK)
+
+    def _wait_after(self, error: grpc.RpcError) -> float:
+        """Seconds to wait before the next attempt. Raises the typed error if there is to be none."""
+        failure = failure_of(error, self._address)
+        if self._streaming or self._attempts is None:
+            raise failure
+        return self._attempts.wait_after(failure)
 
 
 class GenerationStream(Progress):
@@ -70,19 +87,18 @@ class GenerationStream(Progress):
         retry: Retry,
         timeout: float | None,
     ) -> None:
-        super().__init__(address, retry, timeout)
+        super().__init__(request, address=address, retry=retry, timeout=timeout)
         self._method = method
-        self._request = request
-        self._call: grpc.Call | None = None
+        self._call: _CallIterator[wire.GenerateResponse] | None = None
         self._cancelled = threading.Event()
-        self._events = self._run()
 
     def __iter__(self) -> Iterator[Delta]:
-        return (event for event in self._events if isinstance(event, Delta))
+        return (event for event in self.events() if isinstance(event, Delta))
 
     def events(self) -> Iterator[Event]:
         """All events that have not been read yet: Queued, Started, Delta, Finished."""
-        return self._events
+        while (event := self._next()) is not None:
+            yield event
 
     def text(self) -> str:
         """Waits for the end; returns the text that has not been read yet."""
@@ -102,23 +118,27 @@ class GenerationStream(Progress):
     ) -> None:
         self.cancel()
 
-    def _run(self) -> Iterator[Event]:
-        attempts = self._attempts()
-        while not self._cancelled.is_set():
-            self._call = call = self._method(self._request, timeout=attempts.time_left())
-            if self._cancelled.is_set():  # between the two lines above
-                call.cancel()
+    def _next(self) -> Event | None:
+        """The next event, after as many attempts as it takes; None at the end."""
+        while not self._ended:
+            call = self._call or self._begin()
             try:
-                yield from map(self._receive, call)
+                message = next(call, None)
             except grpc.RpcError as error:
-                wait = self._wait_after(error, attempts)
+                wait = self._wait_after(error)
             else:
-                self._check_complete()
-                return
-            finally:
-                call.cancel()
+                return self._receive(message)
+            self._call = None
             self._cancelled.wait(wait)
-        raise Cancelled("the call was cancelled", code=StatusCode.CANCELLED)
+        return None
+
+    def _begin(self) -> _CallIterator[wire.GenerateResponse]:
+        if self._cancelled.is_set():
+            raise _cancelled()
+        self._call = call = self._method(self._request, timeout=self._time_left())
+        if self._cancelled.is_set():  # by another thread, just now
+            call.cancel()
+        return call
 
 
 class AsyncGenerationStream(Progress):
@@ -137,21 +157,20 @@ class AsyncGenerationStream(Progress):
         retry: Retry,
         timeout: float | None,
     ) -> None:
-        super().__init__(address, retry, timeout)
+        super().__init__(request, address=address, retry=retry, timeout=timeout)
         self._method = method
-        self._request = request
-        self._call: grpc.aio.Call | None = None
+        self._call: grpc.aio.UnaryStreamCall[wire.GenerateRequest, wire.GenerateResponse] | None = None
         self._cancelled = asyncio.Event()
-        self._events = self._run()
 
     async def __aiter__(self) -> AsyncIterator[Delta]:
-        async for event in self._events:
+        async for event in self.events():
             if isinstance(event, Delta):
                 yield event
 
-    def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncIterator[Event]:
         """All events that have not been read yet: Queued, Started, Delta, Finished."""
-        return self._events
+        while (event := await self._next()) is not None:
+            yield event
 
     async def text(self) -> str:
         """Waits for the end; returns the text that has not been read yet."""
@@ -171,24 +190,35 @@ class AsyncGenerationStream(Progress):
     ) -> None:
         self.cancel()
 
-    async def _run(self) -> AsyncIterator[Event]:
-        attempts = self._attempts()
-        while not self._cancelled.is_set():
-            self._call = call = self._method(self._request, timeout=attempts.time_left())
+    def __del__(self) -> None:
+        if self._call:  # unlike the synchronous call, it does not end itself when nothing refers to it
+            self._call.cancel()
+
+    async def _next(self) -> Event | None:
+        """The next event, after as many attempts as it takes; None at the end."""
+        while not self._ended:
+            call = self._call or self._begin()
             try:
-                async for message in call:
-                    yield self._receive(message)
+                message = await call.read()
             except grpc.RpcError as error:
-                wait = self._wait_after(error, attempts)
+                wait = self._wait_after(error)
             except asyncio.CancelledError:
                 if not self._cancelled.is_set():
                     raise  # it is the task that is cancelled, not this call
-                break
+                raise _cancelled() from None
             else:
-                self._check_complete()
-                return
-            finally:
-                call.cancel()
+                return self._receive(message if isinstance(message, wire.GenerateResponse) else None)
+            self._call = None
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._cancelled.wait(), wait)
-        raise Cancelled("the call was cancelled", code=StatusCode.CANCELLED)
+        return None
+
+    def _begin(self) -> grpc.aio.UnaryStreamCall[wire.GenerateRequest, wire.GenerateResponse]:
+        if self._cancelled.is_set():
+            raise _cancelled()
+        self._call = self._method(self._request, timeout=self._time_left())
+        return self._call
+
+
+def _cancelled() -> Cancelled:
+    return Cancelled("the call was cancelled", code=StatusCode.CANCELLED)

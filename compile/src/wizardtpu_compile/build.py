@@ -1,43 +1,206 @@
 """From a checkpoint directory to a bundle directory."""
+
 from __future__ import annotations
-import hashlib, shutil
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-import msgspec, onnx
-from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
+
+from wizardtpud.errors import BundleError
+from wizardtpud.model.manifest import (
+    FORMAT,
+    TOKENIZER_NAME,
+    Architecture,
+    Manifest,
+    NetworkEntry,
+    Quantization,
+    block_name,
+    embedding_name,
+    head_name,
+)
+from wizardtpud.text.prompt_template import PromptTemplate
+
+from wizardtpu_compile.bundle_writer import BundleWriter
 from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
+from wizardtpu_compile.checkpoint.chat_template import read_chat_template
+from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
+from wizardtpu_compile.emit import onnx as onnx_emitter
+from wizardtpu_compile.errors import CheckpointError, OptionError
+from wizardtpu_compile.network.description import Network
 from wizardtpu_compile.network.gpt_bigcode import networks
 from wizardtpu_compile.options import BuildOptions
-from wizardtpu_compile.emit.onnx import emit
-from wizardtpu_compile.quantize import quantize
-from wizardtpud.model.manifest import *
-from wizardtpud.model.manifest import block_name, embedding_name, head_name
+from wizardtpu_compile.progress import BuildProgress, NoProgress
+from wizardtpu_compile.staging import check_output, staged
+from wizardtpu_compile.verify import Verifier
 
-def build_bundle(checkpoint: Path, output: Path, options: BuildOptions = BuildOptions()) -> Manifest:
-    source = Checkpoint.open(checkpoint)
-    c = source.config
-    context = options.context or c.n_positions
-    chunks = [n for n in options.prefill_chunks if n < context]
-    output.mkdir(parents=True); (output / "nets").mkdir()
-    entries = []
-    for net in networks(source):
-        model = emit(net)
-        if options.quantize != "f32" and net.role in ("block", "lm_head"):
-            model = quantize(model, 8 if net.role == "lm_head" else {"int8": 8, "int4": 4}[options.quantize], options.group_size)
-        file = f"nets/{net.name}.onnx"
-        onnx.save(model, output / file)
-        for t in (1, *chunks):
-            if net.role == "embedding": entries.append(NetworkEntry(embedding_name(1, t), net.role, file, tokens=t))
-            elif net.role == "block": entries.append(NetworkEntry(block_name(net.layer, 1, t, context), net.role, file, tokens=t, history=context, first_layer=net.layer, layers=1))
-            elif t == 1: entries.append(NetworkEntry(head_name(net.role, 1), net.role, file))
-    shutil.copy(checkpoint / "tokenizer.json", output / TOKENIZER_NAME)
-    files = {}
-    for p in sorted(output.rglob("*")):
-        if p.is_file():
-            data = p.read_bytes(); files[p.relative_to(output).as_posix()] = FileEntry(len(data), hashlib.sha256(data).hexdigest())
-    q = options.quantize
-    manifest = Manifest(FORMAT, options.name or checkpoint.name, "cpu",
-        Architecture("gpt_bigcode", c.n_layer, c.n_embd, c.n_head, 1, c.head_dim, c.inner, c.vocab_size, c.n_positions),
-        Quantization(q, "f32" if q == "f32" else "int8", "f32", None if q == "f32" else options.group_size),
-        context, options.chat_template or WIZARDCODER_CHAT_TEMPLATE, source.end_of_text, entries, files)
-    (output / MANIFEST_NAME).write_bytes(msgspec.json.format(msgspec.json.encode(manifest), indent=1))
-    return manifest
+DEFAULTS = BuildOptions()
+_TOOLS = ("wizardtpu-compile", "onnx", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What was built.
+
+    Attributes:
+        directory: the bundle.
+        manifest: as written.
+        similarity: network file -> lowest cosine between its outputs and the float reference's.
+        seconds: wall-clock time of the build.
+    """
+
+    directory: Path
+    manifest: Manifest
+    similarity: dict[str, float]
+    seconds: float
+
+
+def build_bundle(
+    checkpoint: Path,
+    output: Path,
+    options: BuildOptions = DEFAULTS,
+    progress: Callable[[int], BuildProgress] = lambda _total: NoProgress(),
+) -> BuildResult:
+    """Builds a bundle for the CPU: whole and verified, or not at all.
+
+    Args:
+        checkpoint: a GPTBigCode directory of Hugging Face.
+        output: the bundle directory to make.
+        options: what to make of it.
+        progress: called with the amount of work, in weights, once everything has been checked.
+
+    Raises:
+        CheckpointError: the checkpoint is damaged, incomplete or of another kind.
+        OptionError: an option does not fit the checkpoint.
+        OutputError: the output is taken.
+        VerificationError: a network does not compute what the checkpoint says.
+        OSError: reading or writing failed, such as on a full disk.
+    """
+    began = time.monotonic()
+    output = output.absolute()
+    check_output(output, options.force)
+    build = _Build(Checkpoint.open(checkpoint), options)
+    with staged(output, options.force) as directory:
+        manifest, similarity = build.run(directory, progress)
+    return BuildResult(output, manifest, similarity, time.monotonic() - began)
+
+
+class _Build:
+    """A build whose options have been checked against the checkpoint."""
+
+    def __init__(self, checkpoint: Checkpoint, options: BuildOptions) -> None:
+        self._checkpoint = checkpoint
+        self._options = options
+        self._context = options.checked_context(checkpoint.config)
+        self._token_counts = options.token_counts(self._context)
+        self._template = _chat_template(checkpoint, options)
+        self._networks = list(networks(checkpoint))
+        for network in self._networks:
+            _check_size(network, options)
+
+    def run(
+        self, directory: Path, start_progress: Callable[[int], BuildProgress]
+    ) -> tuple[Manifest, dict[str, float]]:
+        writer = BundleWriter(directory)
+        writer.add(TOKENIZER_NAME, self._checkpoint.tokenizer.read_bytes())
+        progress = start_progress(sum(network.parameters for network in self._networks))
+        try:
+            similarity = dict(self._write_networks(writer, progress))
+        finally:
+            progress.close()
+        manifest = self._manifest(writer)
+        writer.finish(manifest)
+        return manifest, similarity
+
+    def _write_networks(self, writer: BundleWriter, progress: BuildProgress) -> Iterator[tuple[str, float]]:
+        """Emits, writes and verifies one network after the other, so that one is in memory at a time."""
+        verifier = Verifier(self._checkpoint.config, self._context)
+        for network in self._networks:
+            progress.start(network.name)
+            model = onnx_emitter.emit(network, self._options.quantization(network.role))
+            content = model.SerializeToString()
+            path = writer.add(_file(network), content)
+            similarity = verifier.check(network, path, self._options.precision(network.role))
+            detail = f"{len(content) / 1e6:.1f} MB, cosine {similarity:.6f}"
+            progress.finish(network.name, network.parameters, detail)
+            yield _file(network), similarity
+
+    def _manifest(self, writer: BundleWriter) -> Manifest:
+        config, options = self._checkpoint.config, self._options
+        return Manifest(
+            format=FORMAT,
+            name=options.name or self._checkpoint.directory.resolve().name,
+            target="cpu",
+            architecture=Architecture(
+                family=config.model_type,
+                layers=config.n_layer,
+                hidden=config.n_embd,
+                heads=config.n_head,
+                kv_heads=1,
+                head_dim=config.head_dim,
+                inner=config.inner,
+                vocabulary=config.vocab_size,
+                positions=config.n_positions,
+            ),
+            quantization=Quantization(
+                blocks=options.precision("block"),
+                lm_head=options.precision("lm_head"),
+                embedding="f32",
+                group_size=None if options.quantize == "f32" else options.group_size,
+            ),
+            context=self._context,
+            chat_template=self._template,
+            end_of_text=self._checkpoint.end_of_text,
+            networks=[entry for network in self._networks for entry in self._entries(network)],
+            files=writer.files,
+            made_with={tool: version(tool) for tool in _TOOLS},
+        )
+
+    def _entries(self, network: Network) -> Iterator[NetworkEntry]:
+        """One entry for each shape that the file of a network serves."""
+        file = _file(network)
+        if network.role in {"lm_head", "greedy_head"}:
+            yield NetworkEntry(name=head_name(network.role, 1), role=network.role, file=file)
+            return
+        for tokens in self._token_counts:
+            if network.layer is None:
+                yield NetworkEntry(name=embedding_name(1, tokens), role="embedding", file=file, tokens=tokens)
+            else:
+                yield NetworkEntry(
+                    name=block_name(network.layer, 1, tokens, self._context),
+                    role="block",
+                    file=file,
+                    tokens=tokens,
+                    history=self._context,
+                    first_layer=network.layer,
+                    layers=1,
+                )
+
+
+def _file(network: Network) -> str:
+    return f"nets/{network.name}.onnx"
+
+
+def _chat_template(checkpoint: Checkpoint, options: BuildOptions) -> str:
+    source = options.chat_template
+    origin: str | Path = "--chat-template"
+    if source is None:
+        source, origin = read_chat_template(checkpoint.directory), checkpoint.directory
+    if source is None:
+        return WIZARDCODER_CHAT_TEMPLATE
+    try:
+        PromptTemplate(source)
+    except BundleError as error:
+        kind = CheckpointError if options.chat_template is None else OptionError
+        raise kind(f"{origin}: {error}") from error
+    return source
+
+
+def _check_size(network: Network, options: BuildOptions) -> None:
+    size = onnx_emitter.weight_bytes(network, options.quantization(network.role))
+    if size > onnx_emitter.LARGEST_MODEL:
+        raise OptionError(
+            f"{network.name} would take {size / 1e9:.1f} GB at --quantize {options.quantize}, and an ONNX file "
+            f"holds at most {onnx_emitter.LARGEST_MODEL / 1e9:.1f} GB"
+        )

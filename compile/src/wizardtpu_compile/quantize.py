@@ -35,6 +35,11 @@ class BlockQuantization:
     group_size: int
 
     @property
+    def bytes_per_weight(self) -> float:
+        """With the group's scale and zero point."""
+        return self.bits / 8 + (4 + self.bits / 8) / self.group_size
+
+    @property
     def symmetric(self) -> bool:
         """Whether the zero point is the middle. Four bits are too few to leave a part of the range unused."""
         return self.bits == 8

@@ -55,6 +55,7 @@ def staged(output: Path, force: bool) -> Iterator[Path]:
             _exchange(staging, output, replaced)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
+            _restore(output, replaced)
             raise
 
 
@@ -63,15 +64,20 @@ def _locked(staging: Path) -> Iterator[None]:
     staging.mkdir(exist_ok=True)
     descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # Between mkdir and flock another build may have finished and renamed the directory away.
-        if not staging.exists() or not os.path.samestat(os.fstat(descriptor), staging.stat()):
-            raise BlockingIOError
+        if not _lock(descriptor, staging):
+            raise OutputError(f"{staging} is in use: another build of the same bundle is running")
         yield
-    except BlockingIOError:
-        raise OutputError(f"{staging} is in use: another build of the same bundle is running") from None
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, staging: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    # Since it was opened, another build may have finished and renamed the directory away.
+    return staging.exists() and os.path.samestat(os.fstat(descriptor), staging.stat())
 
 
 def _restore(output: Path, replaced: Path) -> None:

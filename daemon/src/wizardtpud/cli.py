@@ -19,7 +19,7 @@ def main() -> None:
     """Runs the daemon; exits with 1 and one line that names the cause and the cure when it cannot."""
     try:
         configuration = parse(sys.argv[1:], os.environ)
-        logging.configure(configuration.log_level, configuration.log_format, private=configuration.log_prompts)
+        logging.configure(configuration.log_level, configuration.log_format)
         bundle = Bundle.open(configuration.bundle, ProgressLog("checking the bundle"))
         asyncio.run(_serve(configuration, bundle))
     except WizardtpudError as error:

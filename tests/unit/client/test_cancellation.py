@@ -32,18 +32,23 @@ def hanging(server: ScriptedServer) -> ScriptedServer:
 
 def test_cancel_while_reading(hanging: ScriptedServer, client: w.Client) -> None:
     stream = client.generate("x")
+    deltas = iter(stream)
+    next(deltas)
+    stream.cancel()
     with pytest.raises(w.Cancelled):
-        for _ in stream:
-            stream.cancel()
+        next(deltas)
     assert hanging.service.ended.wait(SECONDS)
 
 
 def test_cancel_from_another_thread_while_queued(server: ScriptedServer, client: w.Client) -> None:
     server.plays(WAITING)
     stream = client.generate("x")
+    next(stream.events())
+    canceller = threading.Timer(0.05, stream.cancel)
+    canceller.start()
     with pytest.raises(w.Cancelled):
-        for _ in stream.events():
-            threading.Thread(target=stream.cancel).start()
+        stream.text()
+    canceller.join()
     assert server.service.ended.wait(SECONDS)
 
 
@@ -93,9 +98,11 @@ def test_the_clients_timeout_is_the_default(hanging: ScriptedServer) -> None:
 async def test_asyncio_cancel_while_reading(hanging: ScriptedServer) -> None:
     async with w.AsyncClient(hanging.address) as client:
         stream = client.generate("x")
+        async for _ in stream:
+            break
+        stream.cancel()
         with pytest.raises(w.Cancelled):
-            async for _ in stream:
-                stream.cancel()
+            await stream.text()
     assert await asyncio.to_thread(hanging.service.ended.wait, SECONDS)
 
 
@@ -133,6 +140,13 @@ async def test_asyncio_leaving_the_block_cancels(hanging: ScriptedServer) -> Non
         async with client.generate("x") as stream:
             async for _ in stream:
                 break
+        assert await asyncio.to_thread(hanging.service.ended.wait, SECONDS)
+
+
+async def test_asyncio_dropping_the_stream_cancels(hanging: ScriptedServer) -> None:
+    async with w.AsyncClient(hanging.address) as client:
+        async for _ in client.generate("x"):
+            break
         assert await asyncio.to_thread(hanging.service.ended.wait, SECONDS)
 
 

@@ -144,14 +144,14 @@ def test_a_value_that_fits_no_field_is_refused_by_name(
 def test_an_input_that_fits_no_field_is_refused_by_name(client: w.Client) -> None:
     with pytest.raises(w.InvalidRequest, match="instruction: not valid Unicode"):
         client.generate("\udc80")
-    with pytest.raises(w.InvalidRequest, match="token_ids.ids"):
+    with pytest.raises(w.InvalidRequest, match=r"token_ids\.ids"):
         client.generate(token_ids=[-1])
-    with pytest.raises(w.InvalidRequest, match=r"messages.messages\[1\].role"):
+    with pytest.raises(w.InvalidRequest, match=r"messages\.messages\[1\]\.role"):
         client.generate(messages=[w.Message("user", "a"), w.Message("robot", "b")])  # type: ignore[arg-type]
 
 
 def test_a_value_of_the_wrong_type_is_named(client: w.Client) -> None:
-    with pytest.raises(TypeError, match="sampling.temperature"):
+    with pytest.raises(TypeError, match=r"sampling\.temperature"):
         client.generate("x", temperature="hot")  # type: ignore[arg-type]
 
 
@@ -184,9 +184,7 @@ def test_addresses(address: str) -> None:
     assert resolve(address) == address
 
 
-@pytest.mark.parametrize(
-    "address", ["host", "host:", ":1", "host:0", "host:65536", "::1:80", "unix:", "host:http"]
-)
+@pytest.mark.parametrize("address", ["host", "host:", ":1", "host:0", "host:65536", "::1:80", "unix:", "host:x"])
 def test_addresses_that_make_no_sense(address: str) -> None:
     with pytest.raises(ValueError, match="neither host:port"):
         w.Client(address)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from wizardtpu_compile.build import build_bundle
+from wizardtpu_compile.options import BuildOptions
 
 from tests.support.random_checkpoint import write_random_checkpoint
 from tests.support.reference_gpt_bigcode import ReferenceModel
@@ -23,9 +25,6 @@ def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def random_bundle(random_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint compiled for a context of 40 and prefill chunks of 4 and 16 tokens."""
-    from wizardtpu_compile.build import build_bundle
-    from wizardtpu_compile.options import BuildOptions
-
     directory = tmp_path_factory.mktemp("bundles") / "random"
     build_bundle(random_checkpoint, directory, BuildOptions(context=CONTEXT, prefill_chunks=CHUNKS))
     return directory

@@ -44,7 +44,9 @@ def test_agrees_with_a_search_of_the_whole_text(pushes: list[str], sequences: li
 
 
 @given(PUSHES, SEQUENCES)
-def test_holds_back_what_may_become_a_stop_sequence_and_nothing_else(pushes: list[str], sequences: list[str]) -> None:
+def test_holds_back_what_may_become_a_stop_sequence_and_nothing_else(
+    pushes: list[str], sequences: list[str]
+) -> None:
     matcher, seen, released = StopMatcher(sequences), "", ""
     for push in pushes:
         seen += push

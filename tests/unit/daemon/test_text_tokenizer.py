@@ -70,10 +70,11 @@ def test_load_names_a_damaged_file(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(("decoder", "name"), [(decoders.Metaspace(), "Metaspace"), (None, "none")])
-def test_load_refuses_tokenizers_that_are_not_byte_level(tmp_path: Path, decoder: object, name: str) -> None:
+def test_load_refuses_tokenizers_that_are_not_byte_level(
+    tmp_path: Path, decoder: decoders.Decoder | None, name: str
+) -> None:
     backend = Backend(models.BPE())
-    if decoder is not None:
-        backend.decoder = decoder
+    backend.decoder = decoder
     path = tmp_path / "tokenizer.json"
     path.write_text(backend.to_str(), encoding="utf-8")
 

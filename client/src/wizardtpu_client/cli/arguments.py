@@ -82,7 +82,8 @@ def _split(argv: Sequence[str]) -> tuple[list[str], list[str] | None]:
 
 def _check(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
     for name in sorted(_FOREIGN[arguments.command]):
-        if getattr(arguments, name) not in (None, False):
+        value = getattr(arguments, name)
+        if value is not None and value is not False:  # 0 is a value too
             parser.error(f"--{name.replace('_', '-')} has no meaning for {arguments.command}")
     if arguments.raw and arguments.system is not None:
         parser.error("--raw gives the model the text as it is: put the system message into the text")
@@ -130,7 +131,10 @@ def _add_output(group: argparse._ArgumentGroup) -> None:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not (seconds > 0 and math.isfinite(seconds)):
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
     return seconds

@@ -63,6 +63,10 @@ class Checkpoint:
         return array
 
     @property
+    def tokenizer(self) -> Path:
+        return self.directory / TOKENIZER_NAME
+
+    @property
     def head_name(self) -> str:
         """Name of the output projection: the token embedding itself when the two are tied."""
         return "wte.weight" if self.config.tie_word_embeddings else "lm_head.weight"
@@ -117,5 +121,5 @@ def _check_tokenizer(path: Path, vocabulary: int) -> None:
     highest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1)
     if not 0 <= highest < vocabulary:
         raise CheckpointError(
-            f"{path}: its highest token id is {highest}, which does not fit the vocab_size {vocabulary} of config.json"
+            f"{path}: its highest token id is {highest}, but the vocab_size of config.json is {vocabulary}"
         )

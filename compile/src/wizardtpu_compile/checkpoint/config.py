@@ -75,7 +75,9 @@ def read_config(directory: Path) -> ModelConfig:
     raw = _read_json(path)
     if not isinstance(raw, dict) or raw.get("model_type") != "gpt_bigcode":
         found = raw.get("model_type") if isinstance(raw, dict) else None
-        raise CheckpointError(f"{path}: model_type is {found!r}, but only 'gpt_bigcode' checkpoints can be compiled")
+        raise CheckpointError(
+            f"{path}: model_type is {found!r}, but only 'gpt_bigcode' checkpoints can be compiled"
+        )
     try:
         config = msgspec.convert(raw, ModelConfig)
     except msgspec.ValidationError as error:

@@ -40,10 +40,10 @@ class SafetensorsFile(TensorFile):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         try:
-            self._file = safe_open(path, framework="numpy")
+            self._file: Any = safe_open(path, framework="numpy")
         except (SafetensorError, OSError) as error:
             raise CheckpointError(f"{path} is not a whole safetensors file: {error}") from None
-        self.names = frozenset(self._file.keys())
+        self.names = frozenset(self._file.keys())  # type: ignore[no-untyped-call]
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._file.get_slice(name).get_shape())
@@ -72,7 +72,9 @@ class TorchFile(TensorFile):
             # mmap: nothing is read yet; weights_only: the pickle can name tensors, never run code.
             self._tensors: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         except Exception as error:  # torch raises RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ...
-            raise CheckpointError(f"{path} is not a whole torch checkpoint: {str(error).splitlines()[0]}") from None
+            raise CheckpointError(
+                f"{path} is not a whole torch checkpoint: {str(error).splitlines()[0]}"
+            ) from None
         self.names = frozenset(self._tensors)
 
     def shape(self, name: str) -> tuple[int, ...]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +15,7 @@ from wizardtpu_compile.network.description import (
     Add,
     ArgMax,
     Attention,
+    Dim,
     Gather,
     Gelu,
     LayerNorm,
@@ -54,19 +57,16 @@ def emit(network: Network, quantization: BlockQuantization | None = None) -> onn
     opsets = [helper.make_opsetid("", OPSET)]
     if quantization is not None:
         opsets.append(helper.make_opsetid(_ONNXRUNTIME_OPERATORS, 1))
-    return helper.make_model(
-        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="wizardtpu-compile"
-    )
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="wizardtpu-compile")
 
 
 def weight_bytes(network: Network, quantization: BlockQuantization | None = None) -> int:
     """About how many bytes the weights of the emitted model take."""
-    total = 0.0
-    for operation in network.operations:
-        for weight in operation.weights():
-            quantized = quantization is not None and isinstance(operation, Linear) and len(weight.shape) == 2
-            total += weight.size * (quantization.bits / 8 + 5 / quantization.group_size if quantized else 4)
-    return int(total)
+    total = 4 * network.parameters
+    if quantization is not None:
+        linears = (operation for operation in network.operations if isinstance(operation, Linear))
+        total -= sum(int(op.weight.size * (4 - quantization.bytes_per_weight)) for op in linears)
+    return total
 
 
 def _value_info(value: Value) -> onnx.ValueInfoProto:
@@ -147,19 +147,19 @@ class _Emitter:
         attended = self._node("Add", [past, new], f"{name}.attended")
         self._reshape(attended, [0, 0, op.output.shape[-1]], name)
 
-    def _scores(self, query: str, key: Value, head_dim: int | str) -> str:
-        """query [B,T,heads,D], key [B,R,1,D] -> [B,T,heads,R]"""
+    def _scores(self, query: str, key: Value, head_dim: Dim) -> str:
+        """Query [B,T,heads,D], key [B,R,1,D] -> [B,T,heads,R]."""
         transposed = self._node(
             "Transpose", [self._as_matrix(key, head_dim)], f"{key.name}.transposed", perm=[0, 1, 3, 2]
         )
         return self._node("MatMul", [query, transposed], f"{key.name}.scores")
 
-    def _as_matrix(self, rows: Value, head_dim: int | str) -> str:
+    def _as_matrix(self, rows: Value, head_dim: Dim) -> str:
         """[B,R,1,D] -> [B,1,R,D], which is the same in memory."""
         return self._reshape(rows.name, [0, 1, -1, head_dim], f"{rows.name}.matrix")
 
     def _split(self, weights: str, history: Value) -> tuple[str, str]:
-        """[B,T,heads,S+T] -> [B,T,heads,S], [B,T,heads,T]"""
+        """[B,T,heads,S+T] -> [B,T,heads,S], [B,T,heads,T]."""
         rows = self._node("Shape", [history.name], f"{history.name}.count", start=1, end=2)
         first, last = self._constant("first", np.array([0])), self._constant("last", np.array([_LAST]))
         axis = self._constant("last_axis", np.array([3]))
@@ -193,10 +193,12 @@ class _Emitter:
             accuracy_level=_ACCURACY_INT8,
         )
 
-    def _reshape(self, source: str, shape: list[int | str], output: str) -> str:
-        return self._node("Reshape", [source, self._constant(f"{output}.shape", np.array(shape, np.int64))], output)
+    def _reshape(self, source: str, shape: Sequence[Dim], output: str) -> str:
+        return self._node(
+            "Reshape", [source, self._constant(f"{output}.shape", np.array(shape, np.int64))], output
+        )
 
-    def _node(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: object) -> str:
+    def _node(self, kind: str, inputs: list[str], output: str, domain: str = "", **attributes: Any) -> str:
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, domain=domain, **attributes))
         return output
 

@@ -1,4 +1,4 @@
-"""What a network is: named values with symbolic shapes, weights that are read when asked for, and a few operations.
+"""What a network is: values with symbolic shapes, weights that are read when asked for, and a few operations.
 
 An emitter translates the operations one after the other. Dimensions are numbers or the names below; a target
 that needs static shapes substitutes them.
@@ -59,7 +59,7 @@ class _Operation:
 
 @dataclass(frozen=True)
 class Gather(_Operation):
-    """output[b, t] = table[indices[b, t]]"""
+    """Rows of a table: output[b, t] = table[indices[b, t]]."""
 
     table: Weight
     indices: Value

@@ -101,12 +101,14 @@ def lm_head(checkpoint: Checkpoint) -> Network:
     logits = Value("logits", (BATCH, config.vocab_size))
     build.add(Reshape(hidden, row))
     normed = build.layer_norm("ln_f", row)
-    build.add(Linear(normed, _transposed(checkpoint, checkpoint.head_name, slice(None), "lm_head.weight"), None, logits))
+    build.add(
+        Linear(normed, _transposed(checkpoint, checkpoint.head_name, slice(None), "lm_head.weight"), None, logits)
+    )
     return Network("lm_head", (hidden,), (logits,), tuple(build.operations))
 
 
 def greedy_head(checkpoint: Checkpoint) -> Network:
-    """logits [B,V] -> token [B,1]."""
+    """Logits [B,V] -> token [B,1]."""
     logits = Value("logits", (BATCH, checkpoint.config.vocab_size))
     token = Value("token", (BATCH, 1), "i32")
     return Network("greedy_head", (logits,), (token,), (ArgMax(logits, token),))

@@ -27,7 +27,7 @@ from wizardtpu_compile.network.description import (
 Array = NDArray[Any]
 Arrays = dict[str, Array]
 
-_erf = np.frompyfunc(math.erf, 1, 1)
+_erf = np.vectorize(math.erf, otypes=[np.float32])
 
 
 def evaluate(
@@ -48,13 +48,14 @@ def evaluate(
 
 
 @singledispatch
-def _compute(operation: Operation, values: Arrays, weights: Arrays) -> Array:
+def _compute(operation: Operation, _values: Arrays, _weights: Arrays) -> Array:
     raise TypeError(f"no arithmetic for {type(operation).__name__}")
 
 
 @_compute.register
 def _(op: Gather, values: Arrays, weights: Arrays) -> Array:
-    return weights[op.table.name][values[op.indices.name]]
+    rows: Array = weights[op.table.name][values[op.indices.name]]
+    return rows
 
 
 @_compute.register
@@ -67,7 +68,8 @@ def _(op: LayerNorm, values: Arrays, weights: Arrays) -> Array:
     x = values[op.input.name]
     centred = x - x.mean(axis=-1, keepdims=True)
     deviation = np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + np.float32(op.epsilon))
-    return centred / deviation * weights[op.gain.name] + weights[op.bias.name]
+    result: Array = centred / deviation * weights[op.gain.name] + weights[op.bias.name]
+    return result
 
 
 @_compute.register
@@ -79,9 +81,9 @@ def _(op: Linear, values: Arrays, weights: Arrays) -> Array:
 @_compute.register
 def _(op: Gelu, values: Arrays, _weights: Arrays) -> Array:
     x = values[op.input.name]
-    if op.form == "erf":
-        return x * (1 + _erf(x / math.sqrt(2)).astype(np.float32)) / 2
-    return x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + np.float32(0.044715) * x**3))) / 2
+    inner = x / math.sqrt(2) if op.form == "erf" else math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)
+    result: Array = x * (1 + (_erf if op.form == "erf" else np.tanh)(inner)) / 2
+    return result
 
 
 @_compute.register
@@ -101,9 +103,11 @@ def _(op: Attention, values: Arrays, _weights: Arrays) -> Array:
     scores = np.float32(op.scale) * heads @ keys[:, None].transpose(0, 1, 3, 2) + values[op.mask.name]
     exponents = np.exp(scores - scores.max(axis=-1, keepdims=True))
     weights = exponents / exponents.sum(axis=-1, keepdims=True)
-    return (weights @ rows[:, None]).transpose(0, 2, 1, 3).reshape(batch, tokens, width)
+    attended: Array = (weights @ rows[:, None]).transpose(0, 2, 1, 3).reshape(batch, tokens, width)
+    return attended
 
 
 @_compute.register
 def _(op: ArgMax, values: Arrays, _weights: Arrays) -> Array:
-    return np.argmax(values[op.input.name], axis=-1, keepdims=True).astype(np.int32)
+    index: Array = np.argmax(values[op.input.name], axis=-1, keepdims=True).astype(np.int32)
+    return index

@@ -77,7 +77,8 @@ def penalize(scores: NDArray[np.float64], ids: Sequence[int], penalty: float) ->
 def distribution(scores: NDArray[np.float64], sampling: Sampling) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
     """The token ids that may be drawn and their probabilities, after temperature, top-k and top-p."""
     kept = most_likely(scores, sampling.top_k or len(scores))
-    weights = np.exp((scores[kept] - scores[kept[0]]) / sampling.temperature)
+    with np.errstate(over="ignore"):  # so cold that a probability is 0
+        weights = np.exp((scores[kept] - scores[kept[0]]) / sampling.temperature)
     cumulative = np.cumsum(weights)
     enough = int(np.searchsorted(cumulative, sampling.top_p * cumulative[-1])) + 1
     return kept[:enough], weights[:enough] / cumulative[enough - 1]

@@ -69,9 +69,11 @@ class Bundle:
 
 
 def _resolve(directory: Path) -> Path:
-    if not directory.exists():
-        raise BundleError(f"there is no bundle at {directory}")
-    if not directory.is_dir():
+    try:
+        status = directory.stat()
+    except OSError as error:
+        raise BundleError(f"there is no bundle at {directory}: {error.strerror}") from error
+    if not stat.S_ISDIR(status.st_mode):
         raise BundleError(
             f"{directory} is not a directory; a bundle is the directory that wizardtpu-compile wrote"
         )
@@ -101,7 +103,7 @@ def _parse(content: bytes, root: Path) -> Manifest:
         return msgspec.json.decode(content, type=Manifest)
     except msgspec.ValidationError as error:
         raise BundleError(f"{path} is not the manifest of a bundle: {error}; rebuild the bundle") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BundleError(f"{path} is damaged: {error}; {_COPY_AGAIN}") from error
 
 
@@ -122,15 +124,19 @@ def _check_regular(root: Path, name: str) -> os.stat_result:
     """Status of a regular file that lies within the bundle, also when symbolic links are followed."""
     pure = PurePosixPath(name)
     path = root / pure
-    if pure.is_absolute() or ".." in pure.parts or not path.resolve().is_relative_to(root):
-        raise BundleError(f"{root}: {name} leads out of the bundle; rebuild it with wizardtpu-compile")
     try:
         status = path.stat()
-    except OSError as error:
-        raise BundleError(f"{root}: cannot open {name}: {error.strerror}; {_COPY_AGAIN}") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise BundleError(f"{root}: cannot open {name!r}: {_reason(error)}; {_COPY_AGAIN}") from error
+    if ".." in pure.parts or not path.resolve().is_relative_to(root):
+        raise BundleError(f"{root}: {name} leads out of the bundle; rebuild it with wizardtpu-compile")
     if not stat.S_ISREG(status.st_mode):
         raise BundleError(f"{root}: {name} is not a regular file; {_COPY_AGAIN}")
     return status
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
 def _check_size(root: Path, name: str, entry: FileEntry) -> None:

@@ -13,9 +13,6 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Literal
 
-PRIVATE_FIELDS = frozenset({"prompt", "answer"})
-"""Fields that hold what people wrote or were answered; left out unless the configuration allows them."""
-
 
 class FieldLogger:
     """A logger whose keyword arguments become the fields of the record."""
@@ -44,26 +41,21 @@ log = FieldLogger("wizardtpud")
 """The daemon's logger."""
 
 
-def configure(level: str, style: Literal["text", "json"], *, private: bool) -> None:
+def configure(level: str, style: Literal["text", "json"]) -> None:
     """Send all logs of the process to stderr, in one style.
 
     Args:
         level: the least important of the daemon's own records to write; of libraries, warnings are written.
         style: how to write a record.
-        private: whether prompts and answers may be written.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(TextFormatter(private) if style == "text" else JsonFormatter(private))
+    handler.setFormatter(TextFormatter() if style == "text" else JsonFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("wizardtpud").setLevel(level.upper())
 
 
 class _Formatter(logging.Formatter):
-    """What both styles share: UTC, and the fields that may be written."""
-
-    def __init__(self, private: bool) -> None:
-        super().__init__()
-        self._hidden = frozenset() if private else PRIVATE_FIELDS
+    """What both styles share: UTC, and which fields are written: those with a value."""
 
     def _time(self, record: logging.LogRecord) -> str:
         moment = datetime.fromtimestamp(record.created, timezone.utc)
@@ -71,7 +63,7 @@ class _Formatter(logging.Formatter):
 
     def _fields(self, record: logging.LogRecord) -> dict[str, object]:
         fields: dict[str, object] = getattr(record, "fields", {})
-        shown = {name: _plain(value) for name, value in fields.items() if name not in self._hidden}
+        shown = {name: _plain(value) for name, value in fields.items() if value is not None}
         if not record.name.startswith("wizardtpud"):
             shown["logger"] = record.name
         return shown

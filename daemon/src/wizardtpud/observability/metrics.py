@@ -7,7 +7,15 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+)
 
 from wizardtpud.observability.outcome import Outcome
 
@@ -43,25 +51,28 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        # The library would add a series with the time of creation to every counter and histogram.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        self._make_gauges()
+        build = Info("wizardtpud_build", "The running daemon.", registry=self.registry)
+        build.info({"version": version("wizardtpud"), "python": platform.python_version()})
         self._make_counters()
         self._make_histograms()
 
     def observe_scheduler(
         self, *, queue_depth: Callable[[], float], queue_capacity: int, running: Callable[[], float], slots: int
     ) -> None:
-        """Connect the gauges; the callables are called by the thread of each scrape."""
-        self._queue_depth.set_function(queue_depth)
-        self._queue_capacity.set(queue_capacity)
-        self._running.set_function(running)
-        self._slots.set(slots)
+        """Add the gauges; the callables are called by the thread of each scrape."""
+        self._gauge("queue_depth", "Requests that wait for a slot.").set_function(queue_depth)
+        self._gauge("queue_capacity", "Requests that may wait.").set(queue_capacity)
+        self._gauge("requests_running", "Requests that hold a slot.").set_function(running)
+        self._gauge("slots", "Requests the device can serve at a time.").set(slots)
 
-    def model_loaded(self, seconds: float, **labels: str) -> None:
-        """Record what was loaded, as labels of ``wizardtpud_model_info``, and how long it took."""
-        self._model_load.set(seconds)
-        self._model_info.info(labels)
+    def model_loaded(self, seconds: float, /, **labels: str) -> None:
+        """Add what was loaded, as labels of ``wizardtpud_model_info``, and how long it took."""
+        self._gauge("model_load_seconds", "How long loading the model took.").set(seconds)
+        Info("wizardtpud_model", "The resident model.", registry=self.registry).info(labels)
 
     def request_refused(self, outcome: Outcome) -> None:
         """Record a request that never entered the queue."""
@@ -89,19 +100,6 @@ class Metrics:
         if durations.decode is not None and generated_tokens > 1:
             self._time_per_output_token.observe(durations.decode / (generated_tokens - 1))
 
-    def _make_gauges(self) -> None:
-        registry = self.registry
-        self._queue_depth = Gauge("wizardtpud_queue_depth", "Requests that wait for a slot.", registry=registry)
-        self._queue_capacity = Gauge("wizardtpud_queue_capacity", "Requests that may wait.", registry=registry)
-        self._running = Gauge("wizardtpud_requests_running", "Requests that hold a slot.", registry=registry)
-        self._slots = Gauge("wizardtpud_slots", "Requests the device can serve at a time.", registry=registry)
-        self._model_load = Gauge(
-            "wizardtpud_model_load_seconds", "Time from start until the model was ready.", registry=registry
-        )
-        self._model_info = Info("wizardtpud_model", "The resident model.", registry=registry)
-        build = Info("wizardtpud_build", "The running daemon.", registry=registry)
-        build.info({"version": version("wizardtpud"), "python": platform.python_version()})
-
     def _make_counters(self) -> None:
         registry = self.registry
         self._requests = Counter(
@@ -125,6 +123,9 @@ class Metrics:
             "time_per_output_token", "Mean time of an answer's tokens after the first.", _STEP_BUCKETS
         )
         self._request = self._histogram("request_duration", "From arrival until the end.", _WAIT_BUCKETS)
+
+    def _gauge(self, name: str, documentation: str) -> Gauge:
+        return Gauge(f"wizardtpud_{name}", documentation, registry=self.registry)
 
     def _histogram(self, name: str, documentation: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"wizardtpud_{name}_seconds", documentation, buckets=buckets, registry=self.registry)

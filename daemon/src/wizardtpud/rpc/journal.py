@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -42,9 +42,10 @@ class Entry:
 
 @dataclass(frozen=True)
 class Journal:
-    """Records calls when they end."""
+    """Records calls when they end; prompts are in the log only if there is something to decode them with."""
 
     metrics: Metrics
+    decode_prompt: Callable[[list[int]], str] | None = None
 
     @contextmanager
     def entry(self, context: Context) -> Iterator[Entry]:
@@ -82,7 +83,8 @@ class Journal:
             prefill=times.prefill,
             decode=times.decode,
             total=times.total,
-            **({"error": error} if error else {}),
+            error=error,
+            prompt=self.decode_prompt(request.prompt) if self.decode_prompt else None,
         )
 
 

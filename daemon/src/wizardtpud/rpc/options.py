@@ -93,4 +93,4 @@ def _check(field: str, value: float, *, high: float, low: float | None = None, a
     if isfinite(value) and enough and value <= high:
         return
     bounds = f"from {low:g}" if low is not None else f"above {above:g}"
-    raise InvalidRequestError(field, f"is {value:g}, but must be {bounds} and at most {high:g}")
+    raise InvalidRequestError(field, f"is {value:.9g}, but must be {bounds} and at most {high:g}")

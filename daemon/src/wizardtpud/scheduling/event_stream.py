@@ -28,6 +28,7 @@ class EventStream:
         self.overflowed = False
 
     def put(self, event: Event) -> bool:
+        """Takes an event, from one thread at a time; False, and it is lost, once there was no room for one."""
         if self.overflowed:
             return False
         if len(self._events) >= self._capacity:
@@ -41,6 +42,7 @@ class EventStream:
         return True
 
     async def get(self) -> Event:
+        """The next event, in the order they were put."""
         while not self._events:
             self._readable.clear()
             self._woken = False

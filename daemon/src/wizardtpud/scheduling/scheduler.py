@@ -62,7 +62,7 @@ class Scheduler:
         with self._changed:
             request.cancelled = True
             if self._line.remove(request):
-                self._ended(request)
+                self.finished_requests += 1
 
     def drain(self) -> None:
         """Takes no new requests; `run` returns when the accepted ones are finished."""
@@ -109,30 +109,28 @@ class Scheduler:
                 self._release(engine, sequence)
 
     def _admit(self, engine: Engine) -> None:
-        while engine.free_slots:
-            with self._changed:
-                if not self._line:
-                    return
-                request = self._line.pop()
-                self._estimate.started(request)
-            self._start(engine, request)
+        with self._changed:
+            while self._line and engine.free_slots:
+                self._start(engine, self._line.first)
 
     def _start(self, engine: Engine, request: Request) -> None:
         request.times.admitted = monotonic()
         sequence = engine.admit(request.prompt, request.sampling, request.max_new_tokens)
         request.reused_tokens = sequence.reused_tokens
         self._running[sequence] = request
+        self._estimate.started(request)
+        self._line.pop()  # last: had admission failed, it would wait there to be told
         request.outlet.put(Started(len(request.prompt), sequence.reused_tokens))
 
     def _advance(self, engine: Engine, progress: Progress) -> None:
         sequence, request = progress.sequence, self._running[progress.sequence]
         if not progress.tokens:
             return
-        request.times.last_token = monotonic()
-        request.times.first_token = request.times.first_token or request.times.last_token
+        request.times.generated()
         text = ""
         for token in progress.tokens:
             request.generated_tokens += 1
+            self.generated_tokens += 1
             request.unsent.append(token)
             text += request.transcript.push(token.id)
             if request.transcript.stopped_by is not None:
@@ -160,19 +158,15 @@ class Scheduler:
         request = self._running.pop(sequence)
         with self._changed:
             self._estimate.ended(request)
-            self._ended(request)
-
-    def _ended(self, request: Request) -> None:
-        self.finished_requests += 1
-        self.generated_tokens += request.generated_tokens
+            self.finished_requests += 1
 
     def _fail_all(self, engine: Engine, error: WizardtpudError) -> None:
         with self._changed:
             self._draining = True
             waiting = self._line.take_all()
-        for sequence, request in list(self._running.items()):
+            self.finished_requests += len(waiting)
+        running = dict(self._running)
+        for sequence in running:
             self._release(engine, sequence)
-            request.outlet.put(Failed(error))
-        for request in waiting:
-            self._ended(request)
+        for request in (*running.values(), *waiting):
             request.outlet.put(Failed(error))

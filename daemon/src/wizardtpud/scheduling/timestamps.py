@@ -16,6 +16,12 @@ class Timestamps:
     last_token: float | None = None
     ended: float | None = None
 
+    def generated(self) -> None:
+        """Notes that a token was chosen just now."""
+        self.last_token = monotonic()
+        if self.first_token is None:
+            self.first_token = self.last_token
+
     @property
     def queue(self) -> float | None:
         """From arrival until the request got a slot."""

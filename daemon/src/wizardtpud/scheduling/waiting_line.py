@@ -35,11 +35,14 @@ class WaitingLine:
         self._requests.append(request)
         self._tell(request, len(self._requests))
 
-    def pop(self) -> Request:
+    @property
+    def first(self) -> Request:
+        return self._requests[0]
+
+    def pop(self) -> None:
         """Takes the first request out."""
-        request = self._requests.popleft()
+        self._requests.popleft()
         self._tell_from(0)
-        return request
 
     def take_all(self) -> list[Request]:
         """Takes everybody out."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from ipaddress import IPv6Address
+from ipaddress import AddressValueError, IPv6Address
 
 from typing_extensions import Self
 
@@ -73,8 +73,15 @@ class UnixAddress(Address):
 
 def _check_host(host: str) -> None:
     if host.startswith("[") and host.endswith("]"):
-        IPv6Address(host[1:-1])
+        _check_ipv6(host[1:-1])
     elif ":" in host:
         raise ValueError(f"an IPv6 address needs brackets, as in [{host}]:50051")
     elif not _HOST.fullmatch(host):
         raise ValueError(f"{host!r} is not a host name or address")
+
+
+def _check_ipv6(text: str) -> None:
+    try:
+        IPv6Address(text)
+    except AddressValueError as error:
+        raise ValueError(f"{text!r} is not an IPv6 address") from error

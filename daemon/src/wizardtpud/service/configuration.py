@@ -46,7 +46,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Literal["error", "warning", "info", "debug"], Meta(description="The least important messages to log.")
     ] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="How to write the log to stderr.")] = "text"
-    log_prompts: Annotated[bool, Meta(description="Whether prompts and answers may appear in the log.")] = False
+    log_prompts: Annotated[bool, Meta(description="Whether prompts appear in the log.")] = False
 
 
 @dataclass(frozen=True)

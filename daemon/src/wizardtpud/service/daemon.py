@@ -64,6 +64,7 @@ class Daemon:
         """
         self._listen_to_signals()
         with self._exposition():
+            self._observe_scheduler()
             server = make_server(self._servicer(), self._serving, map(str, self._configuration.listen))
             await self._serving.become(ServingState.LOADING)
             await server.start()
@@ -104,7 +105,7 @@ class Daemon:
             prompts=Prompts(self._tokenizer, self._template, self._bundle.manifest.context),
             scheduler=self._scheduler,
             serving=self._serving,
-            journal=Journal(self._metrics),
+            journal=Journal(self._metrics, self._tokenizer.decode if self._configuration.log_prompts else None),
             slots=self._configuration.slots,
             stream_buffer=self._configuration.stream_buffer,
             version=version("wizardtpud"),
@@ -124,11 +125,19 @@ class Daemon:
     async def _load(self) -> None:
         start = monotonic()
         await asyncio.wrap_future(self._device.loaded)
-        self._observe(monotonic() - start)
+        self._observe_model(monotonic() - start)
         await self._serving.become(ServingState.SERVING)
         log.info("serving", model=self._bundle.manifest.name, context=self._bundle.manifest.context)
 
-    def _observe(self, load_seconds: float) -> None:
+    def _observe_scheduler(self) -> None:
+        self._metrics.observe_scheduler(
+            queue_depth=lambda: self._scheduler.queue_depth,
+            queue_capacity=self._scheduler.queue_capacity,
+            running=lambda: self._scheduler.running,
+            slots=self._configuration.slots,
+        )
+
+    def _observe_model(self, load_seconds: float) -> None:
         manifest = self._bundle.manifest
         self._metrics.model_loaded(
             load_seconds,
@@ -136,12 +145,6 @@ class Daemon:
             quantization=manifest.quantization.blocks,
             target=manifest.target,
             digest=self._bundle.digest,
-        )
-        self._metrics.observe_scheduler(
-            queue_depth=lambda: self._scheduler.queue_depth,
-            queue_capacity=self._scheduler.queue_capacity,
-            running=lambda: self._scheduler.running,
-            slots=self._configuration.slots,
         )
 
     async def _drain(self, ended: asyncio.Future[None]) -> None:

@@ -10,6 +10,7 @@ import jinja2
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from wizardtpud.errors import BundleError, InvalidRequestError
+from wizardtpud.model.manifest import MANIFEST_NAME
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,11 @@ class PromptTemplate:
             self._template = environment.from_string(source)
             self.render([Message("user", "instruction")])
         except jinja2.TemplateSyntaxError as error:
-            raise BundleError(f"chat_template, line {error.lineno}: {error.message}") from error
+            raise BundleError(f"{MANIFEST_NAME}: chat_template, line {error.lineno}: {error.message}") from error
         except InvalidRequestError as error:
-            raise BundleError(f"chat_template cannot render a single instruction: {error.description}") from error
+            raise BundleError(
+                f"{MANIFEST_NAME}: chat_template cannot render a single instruction: {error.__cause__}"
+            ) from error
 
     def render(self, messages: Sequence[Message]) -> str:
         """The prompt of a conversation.

@@ -1,0 +1,1 @@
+"""Measures the project beside what else could do its work: `python -m tests.bench`."""

@@ -1,0 +1,62 @@
+"""The engine by itself: no daemon, no wire, no text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+
+from wizardtpud.device.runtime import Runtime
+from wizardtpud.engine import Engine, Sampling
+from wizardtpud.model.bundle import Bundle
+from wizardtpud.model.layout import resolve
+from wizardtpud.model.loading import load
+
+from tests.bench.contender import Answer, Contender
+from tests.bench.lap import Lap
+
+GREEDY = Sampling()
+
+
+class EngineLoop(Contender):
+    """Runs sequences in this process and hands their tokens to nobody."""
+
+    def __init__(self, name: str, engine: Engine) -> None:
+        self.name = name
+        self._engine = engine
+
+    @classmethod
+    @contextmanager
+    def open(
+        cls, name: str, bundle: Path, slots: int = 1, wrap: Callable[[Runtime], Runtime] = lambda runtime: runtime
+    ) -> Iterator[EngineLoop]:
+        """Loads a bundle on the CPU with one thread; `wrap` may put something between the engine and the device."""
+        opened = Bundle.open(bundle)
+        with load(opened, "cpu", threads=1) as device:
+            runtime = wrap(device)
+            layout = resolve(opened.manifest, runtime.networks)
+            yield cls(name, Engine(runtime, layout, opened.manifest.end_of_text, slots))
+
+    def generate(self, prompt: Sequence[int], max_new_tokens: int) -> Answer:
+        start = perf_counter()
+        sequence = self._engine.admit(prompt, GREEDY, max_new_tokens)
+        while sequence.finish is None:
+            self._engine.step()
+        self._engine.release(sequence)
+        return Answer(sequence.generated, perf_counter() - start)
+
+    def together(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Lap:
+        """Generates after all the prompts at once, each in a slot of its own."""
+        start = perf_counter()
+        sequences = [self._engine.admit(prompt, GREEDY, max_new_tokens) for prompt in prompts]
+        while any(sequence.prefilling for sequence in sequences):
+            self._engine.step()
+        all_read = perf_counter()
+        while any(sequence.finish is None for sequence in sequences):
+            self._engine.step()
+        end = perf_counter()
+        for sequence in sequences:
+            self._engine.release(sequence)
+        tokens = sum(len(sequence.generated) for sequence in sequences)
+        return Lap(tokens, tokens - len(sequences), end - start, end - all_read)

@@ -1,0 +1,58 @@
+"""Bundles, built once as a person builds them, and daemons that several tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from wizardtpu_compile.build import build_bundle
+from wizardtpu_compile.options import BuildOptions
+
+from tests.support.daemon_process import DaemonProcess
+from tests.support.random_checkpoint import write_random_checkpoint
+
+DEMO_CHECKPOINT = Path(__file__).parents[2] / "compile" / "demo" / "checkpoint"
+ENDLESS_CONTEXT = 32768
+
+
+@pytest.fixture(scope="session")
+def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstration model."""
+    bundle = tmp_path_factory.mktemp("bundles") / "demo"
+    build_bundle(DEMO_CHECKPOINT, bundle, BuildOptions())
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def endless_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that says something new in a millisecond or two, and goes on for a minute, or reads for as long."""
+    directory = tmp_path_factory.mktemp("bundles")
+    checkpoint = write_random_checkpoint(
+        directory / "checkpoint", layers=1, positions=ENDLESS_CONTEXT, never_ends=True
+    )
+    build_bundle(checkpoint, directory / "endless", BuildOptions(name="endless", prefill_chunks=(8,)))
+    return directory / "endless"
+
+
+@pytest.fixture(scope="module")
+def daemon(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    """A daemon with the demonstration model, shared by the tests of a file."""
+    with DaemonProcess(demo_bundle, tmp_path_factory.mktemp("daemon")) as process:
+        yield process
+
+
+@pytest.fixture
+def endless(
+    endless_daemon: DaemonProcess,
+) -> Iterator[DaemonProcess]:
+    """The shared daemon with the endless model, idle before and after the test."""
+    endless_daemon.wait_until_running(0)
+    yield endless_daemon
+    endless_daemon.wait_until_running(0)
+
+
+@pytest.fixture(scope="module")
+def endless_daemon(endless_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
+    with DaemonProcess(endless_bundle, tmp_path_factory.mktemp("daemon")) as process:
+        yield process

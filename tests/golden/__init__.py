@@ -1,0 +1,1 @@
+"""What Hugging Face transformers computes, kept in small files."""
