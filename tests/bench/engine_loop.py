@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -22,25 +22,22 @@ GREEDY = Sampling()
 class EngineLoop(Contender):
     """Runs sequences in this process and hands their tokens to nobody."""
 
-    def __init__(self, name: str, engine: Engine) -> None:
+    def __init__(self, name: str, engine: Engine, sampling: Sampling = GREEDY) -> None:
         self.name = name
         self._engine = engine
+        self._sampling = sampling
 
     @classmethod
     @contextmanager
-    def open(
-        cls, name: str, bundle: Path, slots: int = 1, wrap: Callable[[Runtime], Runtime] = lambda runtime: runtime
-    ) -> Iterator[EngineLoop]:
-        """Loads a bundle on the CPU with one thread; `wrap` may put something between the engine and the device."""
-        opened = Bundle.open(bundle)
-        with load(opened, "cpu", threads=1) as device:
-            runtime = wrap(device)
-            layout = resolve(opened.manifest, runtime.networks)
-            yield cls(name, Engine(runtime, layout, opened.manifest.end_of_text, slots))
+    def open(cls, name: str, directory: Path, slots: int = 1) -> Iterator[EngineLoop]:
+        """Loads a bundle on the CPU."""
+        bundle = Bundle.open(directory)
+        with load(bundle, "cpu", threads=1) as runtime:
+            yield cls(name, make_engine(bundle, runtime, slots))
 
     def generate(self, prompt: Sequence[int], max_new_tokens: int) -> Answer:
         start = perf_counter()
-        sequence = self._engine.admit(prompt, GREEDY, max_new_tokens)
+        sequence = self._engine.admit(prompt, self._sampling, max_new_tokens)
         while sequence.finish is None:
             self._engine.step()
         self._engine.release(sequence)
@@ -49,7 +46,7 @@ class EngineLoop(Contender):
     def together(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> Lap:
         """Generates after all the prompts at once, each in a slot of its own."""
         start = perf_counter()
-        sequences = [self._engine.admit(prompt, GREEDY, max_new_tokens) for prompt in prompts]
+        sequences = [self._engine.admit(prompt, self._sampling, max_new_tokens) for prompt in prompts]
         while any(sequence.prefilling for sequence in sequences):
             self._engine.step()
         all_read = perf_counter()
@@ -60,3 +57,7 @@ class EngineLoop(Contender):
             self._engine.release(sequence)
         tokens = sum(len(sequence.generated) for sequence in sequences)
         return Lap(tokens, tokens - len(sequences), end - start, end - all_read)
+
+
+def make_engine(bundle: Bundle, runtime: Runtime, slots: int = 1) -> Engine:
+    return Engine(runtime, resolve(bundle.manifest, runtime.networks), bundle.manifest.end_of_text, slots)

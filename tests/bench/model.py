@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import cycle, islice
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from wizardtpud.text.prompt_template import Message, PromptTemplate
 from wizardtpud.text.tokenizer import Tokenizer
 
 from tests.bench.plan import ModelSize
-from tests.support.random_checkpoint import write_random_checkpoint
+from tests.support.random_checkpoint import END_OF_TEXT, write_random_checkpoint
 
 DEMO_CHECKPOINT = Path(__file__).parents[2] / "compile" / "demo" / "checkpoint"
 DEMO_TOKENS = 256
@@ -29,6 +30,13 @@ QUESTIONS = (
     "count the words in a text",
 )
 _PROMPT_TOKENS = 32
+# What CTranslate2's converter wants to know besides what tokenizer.json says.
+_TOKENIZER_CONFIG = {
+    "tokenizer_class": "PreTrainedTokenizerFast",
+    "bos_token": END_OF_TEXT,
+    "eos_token": END_OF_TEXT,
+    "unk_token": END_OF_TEXT,
+}
 _TINY = ModelSize(hidden=64, heads=4, layers=1, inner=64, vocabulary=320, positions=256)
 
 
@@ -88,6 +96,7 @@ def _random(name: str, scratch: Path, size: ModelSize, prompts: int, max_new_tok
         positions=size.positions,
         never_ends=True,
     )
+    (checkpoint / "tokenizer_config.json").write_text(json.dumps(_TOKENIZER_CONFIG))
     generator = np.random.Generator(np.random.PCG64(0))
     ids = generator.integers(1, size.vocabulary, (prompts, _PROMPT_TOKENS))
     return Model(name, checkpoint, ids.tolist(), max_new_tokens, scratch)

@@ -58,7 +58,7 @@ QUICK = Plan(
     served_questions=8,
     larger=ModelSize(hidden=256, heads=4, layers=2, inner=1024, vocabulary=2048, positions=512),
     larger_prompts=1,
-    larger_tokens=32,
+    larger_tokens=64,
     tiny_requests=8,
     first_tokens=10,
 )

@@ -17,7 +17,7 @@ import pytest
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu.v1 import generation_pb2_grpc as stubs
 
-from tests.support.conversation import Answer, ask, asking, read_until
+from tests.support.conversation import ask, asking, read_until
 from tests.support.daemon_process import DaemonProcess, environment
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.failure import Failure
@@ -69,16 +69,16 @@ def _record(daemon: DaemonProcess, request_id: str) -> dict[str, Any]:
 
 def _state_at_end(record: dict[str, Any]) -> str:
     """How far the request came: a duration is known once it is over, that of decoding with the first token."""
-    if record["queue"] is None:
+    if "queue" not in record:
         return "queued"
-    return "prefill" if record["prefill"] is None else "decode"
+    return "decode" if "prefill" in record else "prefill"
 
 
 def _assert_device_is_free(daemon: DaemonProcess) -> None:
     """Nothing runs or waits, and what is generated from now on is only what is asked for from now on."""
     daemon.wait_until_running(0)
     scrape = daemon.scrape()
-    assert scrape("wizardtpud_running_requests") == scrape("wizardtpud_queue_depth_requests") == 0
+    assert scrape("wizardtpud_requests_running") == scrape("wizardtpud_queue_depth") == 0
     before = daemon.status()
     assert ask(daemon.stub, asking("next", max_new_tokens=7)).usage.generated_tokens == 7
     after = daemon.wait_until_running(0)
@@ -136,9 +136,9 @@ def test_deadline_expires(endless: DaemonProcess, state: str) -> None:
 
 
 def test_deadline_that_has_passed_before_the_call_arrives(endless: DaemonProcess) -> None:
+    call = endless.stub.Generate(asking("a"), timeout=1e-6)
     with pytest.raises(grpc.RpcError) as caught:
-        ask_late = endless.stub.Generate(asking("a"), timeout=1e-6)
-        next(ask_late)
+        list(call)
     assert Failure.of(caught.value).code is grpc.StatusCode.DEADLINE_EXCEEDED
     _assert_device_is_free(endless)
 
@@ -225,7 +225,9 @@ def test_storm_of_cancellations(endless: DaemonProcess) -> None:
 
 def _slow_channel(daemon: DaemonProcess) -> stubs.GenerationServiceStub:
     """A client with a window of 64 KiB that does not grow."""
-    return stubs.GenerationServiceStub(daemon.channel(**{"http2.bdp_probe": 0, "http2.lookahead_bytes": 65535}))
+    return stubs.GenerationServiceStub(
+        daemon.channel(("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 65535))
+    )
 
 
 def _wordy() -> wire.GenerateRequest:
@@ -237,7 +239,7 @@ def _wordy() -> wire.GenerateRequest:
 @pytest.fixture(scope="module")
 def strict_daemon(endless_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
     """It has two slots, and little patience with slow readers."""
-    arguments = ("--stream-buffer", "16", "--slots", "2")
+    arguments = ("--stream-buffer", "500", "--slots", "2")
     with DaemonProcess(endless_bundle, tmp_path_factory.mktemp("strict"), *arguments) as process:
         yield process
 
@@ -252,8 +254,7 @@ def test_slow_reader_is_cut_off(strict_daemon: DaemonProcess) -> None:
     # What was sent before is still there to be read, whole and in order, and then the reason for the end.
     ids: list[int] = []
     with pytest.raises(grpc.RpcError) as caught:
-        for event in call:
-            ids += [token.id for token in event.delta.tokens]
+        ids.extend(token.id for event in call for token in event.delta.tokens)
     failure = Failure.of(caught.value)
     assert (failure.code, failure.reason) == (grpc.StatusCode.ABORTED, "wizardtpud/SLOW_READER")
     assert ids == _first_ids(strict_daemon, len(ids))

@@ -59,7 +59,7 @@ class DemoCase(Case):
 
     REQUESTS = ("write quicksort", "reverse a string in python")
 
-    def checkpoint(self, directory: Path) -> Path:
+    def checkpoint(self, directory: Path) -> Path:  # noqa: ARG002 - this one is stored
         return DEMO_CHECKPOINT
 
     def prompts(self) -> list[list[int]]:
@@ -72,7 +72,7 @@ CASES: list[Case] = [
     # An odd vocabulary, a width of MLP that is no multiple, exact GELU, an untied head, several shards.
     RandomCase(
         "odd_widths",
-        (3, 33),
+        (4, 33),
         hidden=48,
         heads=3,
         inner=100,

@@ -60,9 +60,11 @@ def greedy(
 
 def differences(found: Golden, expected: Golden) -> list[str]:
     problems = [] if found.weights == expected.weights else ["the weights are others"]
-    for part in ("prompts", "answers"):
-        if not all(map(np.array_equal, getattr(found, part), getattr(expected, part))):
-            problems.append(f"the {part} are others")
+    problems += [
+        f"the {part} are others"
+        for part in ("prompts", "answers")
+        if not all(map(np.array_equal, getattr(found, part), getattr(expected, part)))
+    ]
     worst = max(float(np.abs(a - b).max()) for a, b in zip(found.logits, expected.logits, strict=True))
     if worst > TOLERANCE:
         problems.append(f"a logit differs by {worst:.1e}")

@@ -104,6 +104,7 @@ class DaemonProcess:
     def log(self) -> list[dict[str, Any]]:
         """All complete records. Fails on a line that is none."""
         complete = self.stderr.rpartition("\n")[0]
+        assert all(line.startswith("{") for line in complete.splitlines()), complete
         return [json.loads(line) for line in complete.splitlines()]
 
     def records(self, message: str) -> list[dict[str, Any]]:
@@ -122,10 +123,9 @@ class DaemonProcess:
     def metrics_address(self) -> str:
         return str(self.records("serving metrics")[0]["address"])
 
-    def channel(self, address: str | None = None, **options: int) -> grpc.Channel:
+    def channel(self, *options: tuple[str, int], address: str | None = None) -> grpc.Channel:
         """A connection of its own, closed at the end."""
-        extra = [(f"grpc.{name}", value) for name, value in options.items()]
-        channel = grpc.insecure_channel(address or self.address, options=[*CHANNEL_OPTIONS, *extra])
+        channel = grpc.insecure_channel(address or self.address, options=[*CHANNEL_OPTIONS, *options])
         self._channels.append(channel)
         return channel
 

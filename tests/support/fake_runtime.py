@@ -28,6 +28,7 @@ from wizardtpud.model.layout import Layout, StepNetworks
 from wizardtpud.model.manifest import Architecture, block_name, embedding_name, head_name
 
 Array = NDArray[Any]
+Tensor = tuple[str, tuple[int, ...], np.dtype[Any]]
 Function = Callable[..., Sequence[Array]]
 
 FLOAT, INT = np.dtype(np.float32), np.dtype(np.int32)
@@ -42,9 +43,16 @@ def fake_model(
     """The device with its networks, and their layout."""
     runtime = FakeRuntime(vocabulary, context, chunks, successor or (lambda token: (token + 1) % vocabulary))
     architecture = Architecture(
-        family="fake", layers=1, hidden=2, heads=1, kv_heads=1, head_dim=2, inner=1, vocabulary=vocabulary,
+        family="fake",
+        layers=1,
+        hidden=2,
+        heads=1,
+        kv_heads=1,
+        head_dim=2,
+        inner=1,
+        vocabulary=vocabulary,
         positions=context,
-    )  # fmt: skip
+    )
     steps = tuple(
         StepNetworks(
             batch=1,
@@ -66,7 +74,7 @@ class FakeRuntime(Runtime):
         delay: seconds that each run of the layer takes: one per prefill chunk or generated token.
         failure: what every launch fails with, if set.
         successor: the id that follows an id; NaN makes all logits NaN, as a broken device does.
-        steps: how often the layer has run.
+        runs: of how many tokens each run of the layer has been.
         closed: whether `close` was called.
     """
 
@@ -75,11 +83,11 @@ class FakeRuntime(Runtime):
     ) -> None:
         self.delay = 0.0
         self.failure: str | None = None
-        self.steps = 0
+        self.successor = successor
+        self.runs: list[int] = []
         self.closed = False
         self._vocabulary = vocabulary
         self._context = context
-        self.successor = successor
         self._functions: dict[str, Function] = {}
         self.networks = {}
         for tokens in chunks:
@@ -121,16 +129,13 @@ class FakeRuntime(Runtime):
         self._add(head_name("lm_head", 1), [("hidden_states", (1, 1, 2), FLOAT)], [logits], self._score)
         self._add(head_name("greedy_head", 1), [logits], [("token", (1, 1), INT)], _most_likely)
 
-    def _add(
-        self, name: str, inputs: list[tuple[str, tuple[int, ...], np.dtype[Any]]],
-        outputs: list[tuple[str, tuple[int, ...], np.dtype[Any]]], function: Function,
-    ) -> None:  # fmt: skip
+    def _add(self, name: str, inputs: list[Tensor], outputs: list[Tensor], function: Function) -> None:
         specs = [tuple(TensorSpec(*tensor) for tensor in tensors) for tensors in (inputs, outputs)]
         self.networks = {**self.networks, name: Network(name, *specs)}
         self._functions[name] = function
 
     def _run_layer(self, hidden: Array, mask: Array, keys: Array, values: Array) -> Sequence[Array]:
-        self.steps += 1
+        self.runs.append(hidden.shape[1])
         time.sleep(self.delay)
         for token, (position, _) in enumerate(hidden[0]):
             shown = mask[0, 0, token] == 0
@@ -150,9 +155,13 @@ class FakeLaunch(Launch):
     """A function bound to its arrays."""
 
     def __init__(
-        self, runtime: FakeRuntime, network: Network, function: Function, inputs: Sequence[Buffer],
+        self,
+        runtime: FakeRuntime,
+        network: Network,
+        function: Function,
+        inputs: Sequence[Buffer],
         outputs: Sequence[Buffer],
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._runtime = runtime
         self._function = function
         self._specs = network.outputs

@@ -98,7 +98,7 @@ def random_weights(
         yield f"{name}.bias", normal(hidden, scale=0.1)
 
     weights = {
-        "transformer.wte.weight": normal(vocabulary, hidden, scale=0.5),
+        "transformer.wte.weight": normal(vocabulary, hidden, scale=0.1),
         "transformer.wpe.weight": normal(positions, hidden, scale=0.5),
     }
     for layer in range(layers):
@@ -111,7 +111,7 @@ def random_weights(
         weights.update(linear(f"{prefix}.mlp.c_proj", inner, hidden))
     weights.update(norm("transformer.ln_f"))
     if not tied:
-        weights["lm_head.weight"] = normal(vocabulary, hidden, scale=0.5)
+        weights["lm_head.weight"] = normal(vocabulary, hidden, scale=0.1)
     return weights
 
 

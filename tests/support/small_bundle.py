@@ -45,7 +45,14 @@ def manifest(contents: Mapping[str, bytes] = CONTENTS) -> Manifest:
         name="small",
         target="cpu",
         architecture=Architecture(
-            family="gpt_bigcode", layers=2, hidden=6, heads=3, kv_heads=1, head_dim=2, inner=24, vocabulary=10,
+            family="gpt_bigcode",
+            layers=2,
+            hidden=6,
+            heads=3,
+            kv_heads=1,
+            head_dim=2,
+            inner=24,
+            vocabulary=10,
             positions=16,
         ),
         quantization=Quantization(blocks="f32", lm_head="f32", embedding="f32"),
@@ -54,7 +61,7 @@ def manifest(contents: Mapping[str, bytes] = CONTENTS) -> Manifest:
         end_of_text=[0],
         networks=networks,
         files={name: FileEntry(len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()},
-    )  # fmt: skip
+    )
 
 
 def block(layer: int, tokens: int) -> NetworkEntry:

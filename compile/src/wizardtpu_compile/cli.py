@@ -7,16 +7,19 @@ import functools
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 from wizardtpud.errors import BundleError
 from wizardtpud.model.bundle import Bundle
 
-from wizardtpu_compile.build import BuildResult, build_bundle
 from wizardtpu_compile.errors import CompileError, OptionError
 from wizardtpu_compile.inspect import describe
 from wizardtpu_compile.options import GROUP_SIZES, BuildOptions
 from wizardtpu_compile.progress import person_progress
+
+if TYPE_CHECKING:
+    from wizardtpu_compile.build import BuildResult
 
 _EXIT_CODES = """exit codes:
   0    done
@@ -130,6 +133,9 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _build(arguments: argparse.Namespace) -> None:
+    # onnx and onnxruntime take half a second: neither --help nor a wrong option needs them.
+    from wizardtpu_compile.build import build_bundle  # noqa: PLC0415
+
     options = BuildOptions(
         quantize=arguments.quantize,
         group_size=arguments.group_size,

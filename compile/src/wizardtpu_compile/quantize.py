@@ -7,10 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-# What onnxruntime's MatMulNBitsQuantizer calls; that class itself takes whole models, which would put every
-# weight of a layer into memory at once as float32.
-from onnxruntime.capi._pybind_state import quantize_matmul_4bits, quantize_matmul_8bits
-
 
 @dataclass(frozen=True)
 class QuantizedWeight:
@@ -46,6 +42,10 @@ class BlockQuantization:
 
     def quantize(self, weight: NDArray[np.float32]) -> QuantizedWeight:
         """Rounds a weight [inputs, outputs]; a last group that is not full is filled up with zeros."""
+        # What onnxruntime's MatMulNBitsQuantizer calls; that class itself takes whole models, which would put
+        # every weight of a layer into memory at once as float32. Imported late, for it takes its time.
+        from onnxruntime.capi import _pybind_state as kernels  # noqa: PLC0415
+
         inputs, outputs = weight.shape
         groups = -(-inputs // self.group_size)
         per_byte = 8 // self.bits
@@ -54,6 +54,6 @@ class BlockQuantization:
         zero_points = np.zeros((outputs, -(-groups // per_byte)), np.uint8)
         if missing := groups * self.group_size - inputs:
             weight = np.pad(weight, ((0, missing), (0, 0)))
-        kernel = quantize_matmul_8bits if self.bits == 8 else quantize_matmul_4bits
+        kernel = kernels.quantize_matmul_8bits if self.bits == 8 else kernels.quantize_matmul_4bits
         kernel(packed, weight, scales, zero_points, self.group_size, outputs, inputs, self.symmetric)
         return QuantizedWeight(packed, scales, None if self.symmetric else zero_points)

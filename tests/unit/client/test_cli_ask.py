@@ -7,7 +7,7 @@ import time
 
 import pytest
 from wizardtpu.v1 import generation_pb2 as wire
-from wizardtpu_client.cli.waiting import PATIENCE
+from wizardtpu_client.cli import waiting
 
 from tests.support.scripted_server import (
     ScriptedServer,
@@ -142,7 +142,10 @@ def test_waiting_is_told_only_when_it_lasts(server: ScriptedServer, run: Run) ->
     assert run("x").err == ""
 
 
-def test_waiting_is_told_line_by_line_without_a_terminal(server: ScriptedServer, run: Run) -> None:
+def test_waiting_is_told_line_by_line_without_a_terminal(
+    server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE", 0.05)
     moving_up = [queued(2, wait=12), queued(2, wait=12), queued(1)]
     server.plays(play(queued(3, wait=130), _try_patience, *moving_up, started(), delta("Hello."), finished()))
     outcome = run("x")
@@ -155,4 +158,4 @@ def test_waiting_is_told_line_by_line_without_a_terminal(server: ScriptedServer,
 
 
 def _try_patience(_context: object) -> None:
-    time.sleep(2 * PATIENCE)
+    time.sleep(5 * waiting.PATIENCE)

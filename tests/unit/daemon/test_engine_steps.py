@@ -41,7 +41,7 @@ def test_what_it_says_of_itself() -> None:
 def test_without_sequences_a_step_does_nothing() -> None:
     engine, runtime = make()
     assert engine.step() == []
-    assert runtime.steps == 0
+    assert runtime.runs == []
 
 
 def test_a_prompt_is_read_in_chunks_and_then_continued() -> None:
@@ -54,12 +54,26 @@ def test_a_prompt_is_read_in_chunks_and_then_continued() -> None:
     assert sequence.reused_tokens == 0
 
 
-@pytest.mark.parametrize(("length", "steps"), [(1, 1), (4, 1), (5, 1), (8, 1), (9, 2), (16, 2), (17, 3), (31, 4)])
-def test_the_smallest_chunk_that_holds_the_rest_is_taken(length: int, steps: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "chunks"),
+    [
+        (1, [1]),
+        (2, [4]),
+        (4, [4]),
+        (5, [8]),
+        (8, [8]),
+        (9, [8, 1]),
+        (12, [8, 4]),
+        (16, [8, 8]),
+        (18, [8, 8, 4]),
+        (31, [8, 8, 8, 8]),
+    ],
+)
+def test_the_smallest_chunk_that_holds_the_rest_is_taken(length: int, chunks: list[int]) -> None:
     engine, runtime = make()
     engine.admit(range(1, length + 1), Sampling(), max_new_tokens=1)
     tokens_of_steps(engine)
-    assert runtime.steps == steps
+    assert runtime.runs == chunks
 
 
 def test_prompts_are_read_one_after_the_other_before_anything_is_continued() -> None:
@@ -81,9 +95,8 @@ def test_a_sequence_that_ended_is_left_alone_until_it_is_released() -> None:
     engine, runtime = make(slots=2)
     ended = engine.admit([5], Sampling(), max_new_tokens=1)
     engine.step()
-    steps = runtime.steps
     assert engine.step() == []
-    assert (runtime.steps, engine.free_slots, ended.generated) == (steps, 1, [6])
+    assert (runtime.runs, engine.free_slots, ended.generated) == ([1], 1, [6])
 
 
 def test_cancelling_between_chunks() -> None:
@@ -92,7 +105,7 @@ def test_cancelling_between_chunks() -> None:
     engine.step()
     engine.release(sequence)
     assert engine.step() == []
-    assert runtime.steps == 1
+    assert runtime.runs == [8]
     assert engine.free_slots == 1
 
 
@@ -192,7 +205,7 @@ def test_only_chunks_of_one_token() -> None:
     engine, runtime = make(chunks=[1])
     sequence = engine.admit(range(1, 8), Sampling(), max_new_tokens=2)
     tokens_of_steps(engine)
-    assert (sequence.generated, runtime.steps) == ([8, 9], 8)
+    assert (sequence.generated, runtime.runs) == ([8, 9], [1] * 8)
 
 
 def test_a_chunk_as_long_as_the_context() -> None:

@@ -145,6 +145,12 @@ class TestLogProbabilities:
         assert token.logprob == pytest.approx(log(0.5))
         assert token.alternatives == ()
 
+    def test_order_is_that_of_the_logits(self) -> None:
+        """Logits so close that their log probabilities round to the same number."""
+        close = np.array([0, 5e-324], np.float64)
+        token = Sampler(Sampling(logprobs=1)).choose(close, [])
+        assert token.id == token.alternatives[0][0] == 1
+
     def test_equals_are_listed_by_id(self) -> None:
         token = Sampler(Sampling(logprobs=2)).choose(array(1, 2, 2, 2), [])
         assert [i for i, _ in token.alternatives] == [1, 2]

@@ -40,7 +40,7 @@ class Sampler:
         if self._sampling.logprobs is None:
             return Token(chosen)
         logprobs = log_softmax(raw)
-        best = most_likely(logprobs, self._sampling.logprobs)
+        best = most_likely(raw, self._sampling.logprobs)
         return Token(chosen, float(logprobs[chosen]), tuple((int(i), float(logprobs[i])) for i in best))
 
     def _window(self, context: Sequence[int]) -> Sequence[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -92,4 +93,7 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
         log.exception("a call failed unexpectedly")
         error = WizardtpudError("internal error; the daemon's log has it")
     status = status_of(error)
-    await context.abort(status.code, status.message, status.trailing_metadata)
+    try:
+        await context.abort(status.code, status.message, status.trailing_metadata)
+    except grpc.aio.InternalError:  # the client has left meanwhile, and nobody is there to be told
+        raise asyncio.CancelledError from None

@@ -29,6 +29,9 @@ _OUTCOMES: dict[type[BaseException], Outcome] = {
     StoppedError: Outcome.STOPPED,
     SlowReaderError: Outcome.SLOW_READER,
 }
+# A client cancels when its deadline passes, a moment before it does here: it travels rounded up, by 1 % at most.
+_DEADLINE_ROUNDING = 0.01
+_DEADLINE_LATENCY = 0.1  # seconds
 _REFUSED = {Outcome.INVALID, Outcome.QUEUE_FULL, Outcome.LOADING, Outcome.DRAINING}
 
 
@@ -51,10 +54,11 @@ class Journal:
     def entry(self, context: Context) -> Iterator[Entry]:
         """Spans one call. Errors pass through."""
         entry = Entry()
+        allowed = context.time_remaining()
         try:
             yield entry
         except BaseException as error:
-            self._record(entry, _outcome_of(error, context), str(error))
+            self._record(entry, _outcome_of(error, allowed, context.time_remaining()), str(error) or None)
             raise
         assert entry.outcome is not None
         self._record(entry, entry.outcome, None)
@@ -88,8 +92,11 @@ class Journal:
         )
 
 
-def _outcome_of(error: BaseException, context: Context) -> Outcome:
-    if isinstance(error, asyncio.CancelledError):
-        remaining = context.time_remaining()
-        return Outcome.DEADLINE_EXCEEDED if remaining is not None and remaining <= 0 else Outcome.CANCELLED
-    return _OUTCOMES.get(type(error), Outcome.FAILED)
+def _outcome_of(error: BaseException, allowed: float | None, remaining: float | None) -> Outcome:
+    """The outcome of a call that had `allowed` seconds and has `remaining` ones; None without a deadline."""
+    if not isinstance(error, asyncio.CancelledError):
+        return _OUTCOMES.get(type(error), Outcome.FAILED)
+    if allowed is None or remaining is None:
+        return Outcome.CANCELLED
+    late = remaining <= _DEADLINE_LATENCY + _DEADLINE_ROUNDING * allowed
+    return Outcome.DEADLINE_EXCEEDED if late else Outcome.CANCELLED

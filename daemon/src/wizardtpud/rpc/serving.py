@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from grpc_health.v1 import health_pb2
-from grpc_health.v1 import health
+from grpc_health.v1 import health, health_pb2
 
 from wizardtpud.errors import LoadingError
 

@@ -15,8 +15,8 @@ class DeviceThread:
     """Opens an engine, lets the scheduler run it, and closes it, all in one thread of its own.
 
     Attributes:
-        loaded: done when the engine is open; holds the error if it cannot be opened.
-        ended: done when the engine is closed; holds the error that ended it, if one did.
+        loaded: done when the engine is open; never, if it cannot be opened.
+        ended: done when the engine is closed; holds the error that ended it, or kept it from opening.
     """
 
     def __init__(self, open_engine: Callable[[], AbstractContextManager[Engine]], scheduler: Scheduler) -> None:
@@ -36,8 +36,6 @@ class DeviceThread:
                 self.loaded.set_result(None)
                 self._scheduler.run(engine)
         except BaseException as error:  # whoever waits for this thread gets it
-            if not self.loaded.done():
-                self.loaded.set_exception(error)
             self.ended.set_exception(error)
         else:
             self.ended.set_result(None)

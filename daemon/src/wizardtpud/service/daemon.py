@@ -79,6 +79,7 @@ class Daemon:
                 await asyncio.wait([ended])
                 await self._serving.become(ServingState.DRAINING)
                 await server.stop(_FLUSH_SECONDS)
+                await _calls_end()
         ended.result()
         log.info("stopped")
 
@@ -160,3 +161,10 @@ async def _first_of(ended: asyncio.Future[None], event: asyncio.Event, timeout: 
     either: list[asyncio.Future[Any]] = [ended, waiting]
     await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     waiting.cancel()
+
+
+async def _calls_end() -> None:
+    """Waits for the tasks of the calls that gRPC has cancelled: its `stop` does not, but they must not be cut off."""
+    calls = asyncio.all_tasks() - {asyncio.current_task()}
+    if calls:
+        await asyncio.wait(calls, timeout=_FLUSH_SECONDS)

@@ -1,0 +1,157 @@
+"""The command as a person or a script meets it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from wizardtpu_compile.cli import main
+from wizardtpud.model.bundle import Bundle
+
+from tests.support.edited_checkpoint import edit_json
+
+
+class Outcome(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+
+class Command:
+    """Runs `wizardtpu-compile` in this process."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch, self._capsys = monkeypatch, capsys
+
+    def __call__(self, *arguments: str | Path) -> Outcome:
+        self._monkeypatch.setattr(sys, "argv", ["wizardtpu-compile", *map(str, arguments)])
+        code: object = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        assert isinstance(code, int)
+        return Outcome(code, *self._capsys.readouterr())
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(monkeypatch, capsys)
+
+
+def test_version(command: Command) -> None:
+    assert command("--version") == (0, version("wizardtpu-compile") + "\n", "")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["inspect", "--help"]])
+def test_help_tells_the_exit_codes(command: Command, arguments: list[str]) -> None:
+    code, out, _ = command(*arguments)
+    assert code == 0
+    assert "exit codes:" in out
+    assert "130" in out
+
+
+def test_build_and_inspect(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
+    output = tmp_path / "bundle"
+    arguments = ("--target", "cpu", "-o", output, "--quantize", "int4", "--group-size", "32", "--context", "64")
+    code, out, err = command("build", sound_checkpoint, *arguments, "--prefill-chunks", "8,32", "--name", "tiny")
+    assert (code, err) == (0, "")
+    assert f"{output}: tiny, int4, context 64" in out
+    assert "lowest cosine 0.9" in out
+
+    code, out, err = command("inspect", output)
+    assert (code, err) == (0, "")
+    for words in ("tiny: gpt_bigcode for cpu, context 64", "blocks int4", "groups of 32", "block_1_b1_t32_s64"):
+        assert words in out
+    assert Bundle.open(output).digest in out
+
+    code, out, _ = command("inspect", "--json", output)
+    assert code == 0
+    assert json.loads(out)["manifest"] == json.loads((output / "manifest.json").read_text())
+
+
+def test_verbose_tells_each_network(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
+    _, _, err = command("build", sound_checkpoint, "--target", "cpu", "-o", tmp_path / "bundle", "-v")
+    lines = err.splitlines()
+    assert [line.split(":")[0] for line in lines] == ["embedding", "block_0", "block_1", "lm_head", "greedy_head"]
+    assert "100% done, about 0 s left" in lines[-1]
+
+
+def test_json_result(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
+    code, out, _ = command("build", sound_checkpoint, "--target", "cpu", "-o", tmp_path / "bundle", "--json")
+    result = json.loads(out)
+    assert code == 0
+    assert result["bundle"] == str(tmp_path / "bundle")
+    assert result["bytes"] == Bundle.open(tmp_path / "bundle").size
+    assert min(result["similarity"].values()) > 0.99999
+
+
+def test_chat_template_from_a_file(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
+    template = tmp_path / "template.jinja"
+    template.write_text("{{ messages[0].content }}?")
+    arguments = ("--target", "cpu", "-o", tmp_path / "bundle", "--chat-template", template)
+    assert command("build", sound_checkpoint, *arguments).code == 0
+    assert Bundle.open(tmp_path / "bundle").manifest.chat_template == "{{ messages[0].content }}?"
+
+
+def test_a_bad_checkpoint_is_one_line_and_exit_1(command: Command, checkpoint: Path, tmp_path: Path) -> None:
+    edit_json(checkpoint / "config.json", model_type="llama")
+    code, out, err = command("build", checkpoint, "--target", "cpu", "-o", tmp_path / "bundle")
+    assert (code, out) == (1, "")
+    assert err.startswith("wizardtpu-compile: ")
+    assert err.count("\n") == 1
+    assert "llama" in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--context", "1000"],
+        ["--context", "many"],
+        ["--prefill-chunks", "16;64"],
+        ["--prefill-chunks", "-3"],
+        ["--quantize", "int3"],
+        ["--group-size", "48"],
+        ["--chat-template", "nowhere.jinja"],
+        ["--target", "bm9999"],
+        ["--unknown"],
+    ],
+)
+def test_a_bad_option_is_named_with_exit_2(
+    command: Command, sound_checkpoint: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    code, out, err = command("build", sound_checkpoint, "--target", "cpu", "-o", tmp_path / "bundle", *arguments)
+    assert (code, out) == (2, "")
+    assert arguments[0] in err
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_a_taken_output_is_exit_1(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    code, _, err = command("build", sound_checkpoint, "--target", "cpu", "--force", "-o", tmp_path)
+    assert code == 1
+    assert "not a bundle" in err
+
+
+def test_an_output_that_cannot_be_written_is_exit_1(
+    command: Command, sound_checkpoint: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    code, _, err = command("build", sound_checkpoint, "--target", "cpu", "-o", tmp_path / "file" / "bundle")
+    assert code == 1
+    assert str(tmp_path / "file") in err
+
+
+def test_inspect_names_the_damaged_file(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
+    command("build", sound_checkpoint, "--target", "cpu", "-o", tmp_path / "bundle")
+    path = tmp_path / "bundle" / "nets" / "block_1.onnx"
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    code, _, err = command("inspect", tmp_path / "bundle")
+    assert code == 1
+    assert "nets/block_1.onnx" in err
