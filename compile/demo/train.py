@@ -40,7 +40,7 @@ PRECISION_SHARES = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train the demonstration model.")
-    parser.add_argument("--steps", type=int, default=2200, help="optimizer steps (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=1300, help="optimizer steps (default: %(default)s)")
     parser.add_argument("--output", type=Path, default=CHECKPOINT_DIRECTORY, help="checkpoint directory")
     options = parser.parse_args(arguments)
     train(options.steps, options.output)
@@ -82,7 +82,7 @@ def _step(
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad()
-    return float(loss)
+    return float(loss.item())
 
 
 def _optimizers(network: GPTBigCodeForCausalLM) -> list[Optimizer]:

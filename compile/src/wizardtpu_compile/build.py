@@ -118,13 +118,15 @@ class _Build:
         verifier = Verifier(self._checkpoint.config, self._context)
         for network in self._networks:
             progress.start(network.name)
-            model = onnx_emitter.emit(network, self._options.quantization(network.role))
-            content = model.SerializeToString()
-            path = writer.add(_file(network), content)
+            path = self._write(network, writer)
             similarity = verifier.check(network, path, self._options.precision(network.role))
-            detail = f"{len(content) / 1e6:.1f} MB, cosine {similarity:.6f}"
+            detail = f"{path.stat().st_size / 1e6:.1f} MB, cosine {similarity:.6f}"
             progress.finish(network.name, network.parameters, detail)
             yield _file(network), similarity
+
+    def _write(self, network: Network, writer: BundleWriter) -> Path:
+        model = onnx_emitter.emit(network, self._options.quantization(network.role))
+        return writer.add(_file(network), model.SerializeToString())
 
     def _manifest(self, writer: BundleWriter) -> Manifest:
         config, options = self._checkpoint.config, self._options

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import signal
 import subprocess
 import sys
@@ -48,8 +49,9 @@ class Terminal:
         self.seen = ""
 
     def until(self, text: str) -> None:
-        """Reads until the text appears; fails if the process goes away before."""
+        """Reads until the text appears; fails if nothing comes for a long time."""
         while text not in self.seen:
+            assert select.select([self._here], [], [], 20)[0], repr(self.seen)
             self.seen += os.read(self._here, 4096).decode()
 
     def type(self, text: str) -> None:

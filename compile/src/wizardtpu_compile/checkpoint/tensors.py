@@ -70,12 +70,17 @@ class TorchFile(TensorFile):
         self._float32 = torch.float32
         try:
             # mmap: nothing is read yet; weights_only: the pickle can name tensors, never run code.
-            self._tensors: dict[str, Any] = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+            tensors: Any = torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         except Exception as error:  # torch raises RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ...
             raise CheckpointError(
                 f"{path} is not a whole torch checkpoint: {str(error).splitlines()[0]}"
             ) from None
-        self.names = frozenset(self._tensors)
+        if not isinstance(tensors, dict) or not all(
+            isinstance(tensor, torch.Tensor) for tensor in tensors.values()
+        ):
+            raise CheckpointError(f"{path} does not hold tensors by name, as a checkpoint does")
+        self._tensors: dict[str, Any] = tensors
+        self.names = frozenset(tensors)
 
     def shape(self, name: str) -> tuple[int, ...]:
         return tuple(self._tensors[name].shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from google.protobuf.message import DecodeError
 
 from wizardtpud.errors import WizardtpudError
 from wizardtpud.observability.logging import log
-from wizardtpud.rpc.malformed import explain
+from wizardtpud.rpc.malformed import MAX_REQUEST_BYTES, explain
 from wizardtpud.rpc.statuses import status_of
 
 
@@ -23,7 +24,7 @@ class _Malformed:
 
 
 class Edge(grpc.aio.ServerInterceptor):
-    """Turns errors into statuses, and messages that do not parse into errors that name the field."""
+    """Turns errors into statuses, and messages that cannot be taken into errors that name the field."""
 
     def __init__(self, service: ServiceDescriptor) -> None:
         self._requests: dict[str, Descriptor] = {
@@ -50,10 +51,10 @@ class Edge(grpc.aio.ServerInterceptor):
 
 def _lenient(handler: Any) -> Callable[[bytes], Any]:
     def parse(raw: bytes) -> Any:
-        try:
-            return handler.request_deserializer(raw)
-        except DecodeError:
-            return _Malformed(raw)
+        with suppress(DecodeError):
+            if len(raw) <= MAX_REQUEST_BYTES:
+                return handler.request_deserializer(raw)
+        return _Malformed(raw)
 
     return parse
 

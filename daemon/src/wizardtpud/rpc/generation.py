@@ -70,6 +70,8 @@ class Generation:
             event = await self._events.get()
             if isinstance(event, Failed):
                 raise event.error
+            if isinstance(event, Delta) and not (event.text or self._with_tokens):
+                continue  # the end of the text has tokens only
             await context.write(self._message(event))
             if isinstance(event, Finished):
                 return event

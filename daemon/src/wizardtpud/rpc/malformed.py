@@ -1,4 +1,4 @@
-"""Finding what is wrong with a message that protobuf refuses to parse."""
+"""Finding what is wrong with a message that is too large or that protobuf refuses to parse."""
 
 from __future__ import annotations
 
@@ -11,12 +11,16 @@ from google.protobuf.message import DecodeError, Message
 
 from wizardtpud.errors import InvalidRequestError
 
+MAX_REQUEST_BYTES = 1 << 20  # a context of 8192 tokens is some 30 KB of text
+
 _STRING = descriptor_pb2.FieldDescriptorProto.TYPE_STRING
 _BYTES = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
 
 
 def explain(message: Descriptor, raw: bytes) -> InvalidRequestError:
-    """Why `raw` is not a valid `message`: the string field that is not UTF-8, or that it is no message at all."""
+    """Why `raw` is not a valid `message`: too large, a string field that is not UTF-8, or no message at all."""
+    if len(raw) > MAX_REQUEST_BYTES:
+        return InvalidRequestError("request", f"has {len(raw)} bytes, but may have at most {MAX_REQUEST_BYTES}")
     try:
         lenient = _lenient_class(message).FromString(raw)
     except DecodeError:

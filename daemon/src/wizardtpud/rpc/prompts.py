@@ -35,7 +35,7 @@ class Prompts:
         """
         field = request.WhichOneof("input") or "input"
         if field == "token_ids":
-            ids = self.checked_ids("token_ids.ids", request.token_ids.ids)
+            ids = list(request.token_ids.ids)
         else:
             ids = await self._encode(self._text(request, field))
         if not ids:
@@ -44,7 +44,7 @@ class Prompts:
             raise InvalidRequestError(
                 field, f"has {len(ids)} tokens, but a prompt may have at most {self._context - 1} of them"
             )
-        return ids
+        return self.checked_ids("token_ids.ids", ids) if field == "token_ids" else ids
 
     async def of_tokenize(self, request: wire.TokenizeRequest) -> list[int]:
         """The token ids of a text; an empty `text` has none.

@@ -19,9 +19,9 @@ from wizardtpud.rpc.serving import Serving
 
 SERVICE = wire.DESCRIPTOR.services_by_name["GenerationService"]
 
-_MAX_REQUEST_BYTES = 1 << 20  # a context of 8192 tokens is some 30 KB of text
+_MAX_RECEIVED_BYTES = 16 << 20  # gRPC's refusal names no field, so it comes long after ours
 _OPTIONS = (
-    ("grpc.max_receive_message_length", _MAX_REQUEST_BYTES),
+    ("grpc.max_receive_message_length", _MAX_RECEIVED_BYTES),
     ("grpc.so_reuseport", 0),  # a second daemon on the same port is a mistake to report, not to share
     # A peer that vanished without a word is noticed, and its request cancelled, within half a minute.
     ("grpc.keepalive_time_ms", 20_000),

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timezone
 from importlib.metadata import version
 from time import monotonic
-from typing import Any
 
 from wizardtpud.engine.engine import Engine
+from wizardtpud.errors import BundleError
 from wizardtpud.model import layout, loading
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability.exposition import Exposition
@@ -34,7 +34,7 @@ _FLUSH_SECONDS = 2.0  # for the last events of streams whose requests have ended
 
 
 class Daemon:
-    """One bundle, one device, one server. `run` it once, in an event loop of its own.
+    """One bundle, one device, one server. Make it in an event loop of its own, and `run` it once there.
 
     Args:
         bundle: already checked.
@@ -46,14 +46,14 @@ class Daemon:
     def __init__(self, configuration: Configuration, bundle: Bundle) -> None:
         self._configuration = configuration
         self._bundle = bundle
-        self._tokenizer = Tokenizer.load(bundle.tokenizer)
+        self._tokenizer = _load_tokenizer(bundle)
         self._template = PromptTemplate(bundle.manifest.chat_template)
         self._metrics = Metrics()
         self._scheduler = Scheduler(configuration.queue_capacity)
         self._serving = Serving([SERVICE.full_name])
         self._device = DeviceThread(self._open_engine, self._scheduler)
-        self._asked_to_stop = asyncio.Event()
-        self._told_to_hurry = asyncio.Event()
+        self._told_to_stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._told_to_hurry: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def run(self) -> None:
         """Serves until a signal says to stop and the accepted requests are done.
@@ -71,9 +71,7 @@ class Daemon:
             self._device.start()
             ended = asyncio.wrap_future(self._device.ended)
             try:
-                await self._load()
-                await _first_of(ended, self._asked_to_stop)
-                await self._drain(ended)
+                await self._serve(ended)
             finally:
                 self._scheduler.stop()
                 await asyncio.wait([ended])
@@ -89,7 +87,9 @@ class Daemon:
             loop.add_signal_handler(number, self._on_signal)
 
     def _on_signal(self) -> None:
-        (self._told_to_hurry if self._asked_to_stop.is_set() else self._asked_to_stop).set()
+        told = self._told_to_hurry if self._told_to_stop.done() else self._told_to_stop
+        if not told.done():
+            told.set_result(None)
 
     def _exposition(self) -> AbstractContextManager[object]:
         address = self._configuration.metrics
@@ -123,12 +123,17 @@ class Daemon:
             end_of_text = self._bundle.manifest.end_of_text
             yield Engine(runtime, networks, end_of_text, self._configuration.slots)
 
-    async def _load(self) -> None:
+    async def _serve(self, ended: asyncio.Future[None]) -> None:
+        """Until told to stop and the accepted requests are done, or until the device's thread ends."""
         start = monotonic()
-        await asyncio.wrap_future(self._device.loaded)
-        self._observe_model(monotonic() - start)
-        await self._serving.become(ServingState.SERVING)
-        log.info("serving", model=self._bundle.manifest.name, context=self._bundle.manifest.context)
+        loaded = asyncio.wrap_future(self._device.loaded)
+        await _first_of(loaded, ended, self._told_to_stop)
+        if loaded.done():
+            self._observe_model(monotonic() - start)
+            await self._serving.become(ServingState.SERVING)
+            log.info("serving", model=self._bundle.manifest.name, context=self._bundle.manifest.context)
+            await _first_of(ended, self._told_to_stop)
+        await self._drain(ended)
 
     def _observe_scheduler(self) -> None:
         self._metrics.observe_scheduler(
@@ -155,16 +160,25 @@ class Daemon:
         await _first_of(ended, self._told_to_hurry, timeout=self._configuration.drain_seconds)
 
 
-async def _first_of(ended: asyncio.Future[None], event: asyncio.Event, timeout: float | None = None) -> None:
-    """Waits for either, or for the timeout in seconds; raises nothing of theirs."""
-    waiting = asyncio.ensure_future(event.wait())
-    either: list[asyncio.Future[Any]] = [ended, waiting]
-    await asyncio.wait(either, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
+def _load_tokenizer(bundle: Bundle) -> Tokenizer:
+    """The tokenizer, which may have fewer tokens than the model, but not more."""
+    tokenizer = Tokenizer.load(bundle.tokenizer)
+    vocabulary = bundle.manifest.architecture.vocabulary
+    if tokenizer.vocabulary > vocabulary:
+        raise BundleError(
+            f"{bundle.tokenizer} is of another model: it has token ids up to {tokenizer.vocabulary - 1}, "
+            f"and this model's end at {vocabulary - 1}; rebuild the bundle with wizardtpu-compile"
+        )
+    return tokenizer
+
+
+async def _first_of(*waiting: asyncio.Future[None], timeout: float | None = None) -> None:
+    """Waits for one of them, or for the timeout in seconds; raises nothing of theirs."""
+    await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _calls_end() -> None:
-    """Waits for the tasks of the calls that gRPC has cancelled: its `stop` does not, but they must not be cut off."""
+    """Waits for the tasks of calls that gRPC has cancelled; its `stop` does not, but complains if they are cut."""
     calls = asyncio.all_tasks() - {asyncio.current_task()}
     if calls:
         await asyncio.wait(calls, timeout=_FLUSH_SECONDS)
