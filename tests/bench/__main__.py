@@ -28,7 +28,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="wizardtpu-bench-") as scratch:
         try:
             bench = Bench(QUICK if options.quick else FULL, reference, Path(scratch))
-            results = bench.run(" ".join(["python -m tests.bench", *sys.argv[1:]]))
+            results = bench.run("python -m tests.bench --quick" if options.quick else "make bench")
         except PeerError as error:
             say(f"tests.bench: {error}")
             return 1
@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Measures engine, daemon and client, beside transformers and CTranslate2, and writes "
-        "docs/BENCHMARKS.md. Takes about ten minutes; the machine should have nothing else to do.",
+        "docs/BENCHMARKS.md. Takes about eight minutes; the machine should have nothing else to do.",
     )
     parser.add_argument(
         "--quick", action="store_true", help="measure little, in a minute; print the document, do not write it"

@@ -49,7 +49,7 @@ class Bench:
         """
         plan, machine = self._plan, Machine.this()
         demo = model.demo(self._scratch, plan.questions)
-        larger = model.larger(self._scratch, plan.larger, plan.larger_prompts, plan.larger_tokens)
+        larger = self._larger(plan.larger_prompts)
         return Results(
             command=command,
             date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
@@ -67,10 +67,14 @@ class Bench:
         tiny = model.tiny(self._scratch, self._plan.tiny_requests)
         subjects: list[tuple[Model, Precision]] = [
             *((demo, precision) for precision in _PRECISIONS),
+            (self._larger(prompts=SLOTS), "int8"),
             (tiny, "f32"),
         ]
         for subject, precision in subjects:
             yield from measure_serving(subject, precision, (1, SLOTS), self._plan.rounds, self._scratch)
+
+    def _larger(self, prompts: int) -> Model:
+        return model.larger(self._scratch, self._plan.larger, prompts, self._plan.larger_tokens)
 
     def _race(self, subject: Model) -> Race:
         with self._contenders(subject) as contenders:

@@ -14,6 +14,7 @@ from wizardtpud.text.prompt_template import Message, PromptTemplate
 from wizardtpud.text.tokenizer import Tokenizer
 
 from tests.bench.plan import ModelSize
+from tests.bench.progress import say
 from tests.support.random_checkpoint import END_OF_TEXT, write_random_checkpoint
 
 DEMO_CHECKPOINT = Path(__file__).parents[2] / "compile" / "demo" / "checkpoint"
@@ -37,7 +38,7 @@ _TOKENIZER_CONFIG = {
     "eos_token": END_OF_TEXT,
     "unk_token": END_OF_TEXT,
 }
-_TINY = ModelSize(hidden=64, heads=4, layers=1, inner=64, vocabulary=320, positions=256)
+_TINY = ModelSize(hidden=64, heads=4, layers=1, inner=64, vocabulary=1024, positions=256)
 
 
 class Model:
@@ -60,6 +61,7 @@ class Model:
     def bundle(self, precision: Precision) -> Path:
         directory = self._scratch / f"{self.name}-{precision}"
         if not directory.exists():
+            say(f"building the {self.name} bundle, {precision}")
             build_bundle(self.checkpoint, directory, BuildOptions(quantize=precision, name=self.name))
         return directory
 
@@ -86,8 +88,17 @@ def tiny(scratch: Path, requests: int) -> Model:
 
 
 def _random(name: str, scratch: Path, size: ModelSize, prompts: int, max_new_tokens: int) -> Model:
-    checkpoint = write_random_checkpoint(
-        scratch / f"{name}-checkpoint",
+    checkpoint = scratch / f"{name}-checkpoint"
+    if not checkpoint.exists():
+        _write_checkpoint(checkpoint, size)
+    generator = np.random.Generator(np.random.PCG64(0))
+    ids = generator.integers(1, size.vocabulary, (prompts, _PROMPT_TOKENS))
+    return Model(name, checkpoint, ids.tolist(), max_new_tokens, scratch)
+
+
+def _write_checkpoint(directory: Path, size: ModelSize) -> None:
+    write_random_checkpoint(
+        directory,
         hidden=size.hidden,
         heads=size.heads,
         layers=size.layers,
@@ -96,7 +107,4 @@ def _random(name: str, scratch: Path, size: ModelSize, prompts: int, max_new_tok
         positions=size.positions,
         never_ends=True,
     )
-    (checkpoint / "tokenizer_config.json").write_text(json.dumps(_TOKENIZER_CONFIG))
-    generator = np.random.Generator(np.random.PCG64(0))
-    ids = generator.integers(1, size.vocabulary, (prompts, _PROMPT_TOKENS))
-    return Model(name, checkpoint, ids.tolist(), max_new_tokens, scratch)
+    (directory / "tokenizer_config.json").write_text(json.dumps(_TOKENIZER_CONFIG))

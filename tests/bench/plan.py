@@ -26,7 +26,7 @@ class Plan:
         questions: to the demonstration model, when it is compared with peers.
         served_questions: to the demonstration model in each turn of the bare loop and of the daemon.
         larger: the model on which arithmetic takes most of the time.
-        larger_prompts: prompts of 32 random tokens for it.
+        larger_prompts: prompts of 32 random tokens for it, when it is compared with peers.
         larger_tokens: new tokens after each of them.
         tiny_requests: requests in each turn on a model so small that the engine hardly counts.
         first_tokens: requests whose time to the first token is taken.

@@ -40,7 +40,7 @@ def _introduction(results: Results) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in {**machine.versions, **results.peers}.items())
     larger = plan.larger
     return f"""# Benchmarks
-`{results.command}` measured all of this on {results.date} and wrote this page; `make bench` does it again.
+`{results.command}` measured all of this on {results.date} and wrote this page.
 
 - Machine: {machine.processor}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB, {machine.system}. \
 In the minute before the run {machine.load:.1f} processes wanted a core.
@@ -49,7 +49,7 @@ In the minute before the run {machine.load:.1f} processes wanted a core.
 - What is compared takes turns within one run. A value is the median of {plan.rounds} rounds, with the lowest and
   the highest in brackets. A ratio is the median of the ratios of each round.
 - *demo* is the demonstration model in `compile/demo/` (3 layers, 256 wide), asked real questions.
-- *larger* is a random model ({larger.layers} layers, {larger.hidden} wide, vocabulary {larger.vocabulary}) on which
+- *larger* is a random model ({larger.layers} layers, {larger.hidden} wide, vocabulary {larger.vocabulary}): its
   arithmetic takes most of the time. *tiny* is a random one (1 layer, 64 wide) with almost no arithmetic. Random
   models never end their text.
 - *bare* is the engine in a loop: token ids in, token ids out, no daemon, no text, no wire."""
@@ -67,6 +67,7 @@ def _server_cpu(measured: Sequence[Serving]) -> str:
             f"{Series([lap.messages / lap.tokens for lap in each.served]).median:.2f}",
         )
         for each in measured
+        if each.model != "larger"
     ]
     header = "model | streams | bare | daemon | server | client | messages per token"
     return f"""## Processor time per streamed token
@@ -75,7 +76,8 @@ def _server_cpu(measured: Sequence[Serving]) -> str:
 Microseconds of processor time for each generated token, on all cores together. *bare* and *daemon* are measured on
 the processes; *server* is the difference, so an estimate of what queue, text, events and gRPC cost on top of the
 model (aim: at most {_AIM_MICROSECONDS}). It is exact to a few microseconds where *bare* is small, and as noisy as
-*bare* where that is large. *client* is the Python client. Prompts are read in both, so their cost is in both."""
+*bare* where that is large; for that reason *larger* is left out. *client* is the Python client. Prompts are
+read in both, so their cost is in both."""
 
 
 def _rates(measured: Sequence[Serving]) -> str:
@@ -102,7 +104,7 @@ def _rates(measured: Sequence[Serving]) -> str:
 {table(header, rows)}
 
 All streams together. The first three count from when every stream has its first token; *with prompts* counts from
-the first request. The engine takes the streams' steps one after the other, so eight streams share the speed of one.
+the first request. The engine takes the streams' steps one after the other, so eight share the speed of one.
 The daemon has a second core for text and wire here, and the client needs part of it."""
 
 
@@ -129,8 +131,8 @@ def _peers(results: Results) -> str:
             "\n**The peers were not run**: the environment `.venv-reference` was not there "
             "(`make .venv-reference/.ready` makes it). Only this project's own numbers follow."
         )
-    explanation = """Each prompt is answered twice, with one new token and in full. *first token* is the time of the
-former; *decode* is the rate of the further tokens, from the difference of the two. *same answers* counts those that
+    explanation = """Each prompt is answered twice, with one new token and in full. *first token* is the time of
+the former; *decode* is the rate of the further tokens, from the difference. *same answers* counts those that
 are, token for token, what wizardtpud f32 gives; quantized weights may answer differently. The peers read the same
 checkpoint, CTranslate2 through its own converter, and run at batch 1 with one thread, as a library in a process of
 their own."""
@@ -170,9 +172,9 @@ def _traffic(measured: Sequence[DecodeTraffic]) -> str:
     rows = [
         (
             f"{each.model}, {each.sampling}",
-            f"{each.launches:g}",
-            f"{each.bytes_to_device:g}",
-            f"{each.bytes_to_host:g}",
+            f"{each.launches:.0f}",
+            f"{each.bytes_to_device:.0f}",
+            f"{each.bytes_to_host:.0f}",
         )
         for each in measured
     ]
@@ -181,8 +183,8 @@ def _traffic(measured: Sequence[DecodeTraffic]) -> str:
 
 Counted between engine and device, so the same in every run: one launch for the embedding, one per layer, one for
 the logits, and for greedy decoding one that picks the token. To the device go a token id, its position and the
-attention mask; to the host comes a token id, or all logits where tokens are sampled. Keys, values and hidden states
-stay."""
+attention mask; to the host comes a token id, or all logits where tokens are sampled. Keys, values and hidden
+states stay."""
 
 
 def _cpu(lap: Lap) -> float:

@@ -7,7 +7,7 @@ import time
 from typing import Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 
 class BuildProgress(Protocol):
@@ -38,8 +38,9 @@ class ProgressBar:
 
     def __init__(self, total: int, verbose: bool) -> None:
         self._verbose = verbose
-        columns = (TextColumn("{task.description:16}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+        name, share, left = TextColumn("{task.description:16}"), TaskProgressColumn(), TimeRemainingColumn()
+        console = Console(stderr=True)
+        self._bar = Progress(SpinnerColumn(), name, BarColumn(), share, left, console=console, transient=True)
         self._task = self._bar.add_task("", total=total)
         self._bar.start()
 
@@ -56,27 +57,29 @@ class ProgressBar:
 
 
 class ProgressLines:
-    """Plain lines for logs: every few seconds, or for each network when verbose."""
+    """Plain lines for logs: one for each network if the build takes its time, or when verbose."""
 
-    INTERVAL = 2.0  # seconds
+    LARGE = 20_000_000  # weights: about two seconds of work
 
     def __init__(self, total: int, verbose: bool) -> None:
         self._total, self._done = total, 0
-        self._verbose = verbose
-        self._began = self._printed = time.monotonic()
+        self._talking = verbose or total >= self.LARGE
+        self._began = time.monotonic()
+        self._print(f"{total / 1e6:.1f} million weights to write and verify")
 
     def start(self, name: str) -> None: ...
 
     def finish(self, name: str, work: int, detail: str) -> None:
         self._done += work
-        now = time.monotonic()
-        if self._verbose or now - self._printed >= self.INTERVAL:
-            self._printed = now
-            share = self._done / self._total
-            left = (now - self._began) * (1 - share) / share
-            print(f"{name}: {detail}; {share:.0%} done, about {left:.0f} s left", file=sys.stderr, flush=True)
+        share = self._done / self._total
+        left = (time.monotonic() - self._began) * (1 - share) / share
+        self._print(f"{name}: {detail}; {share:.0%} done, about {left:.0f} s left")
 
     def close(self) -> None: ...
+
+    def _print(self, line: str) -> None:
+        if self._talking:
+            print(line, file=sys.stderr, flush=True)
 
 
 def person_progress(total: int, verbose: bool) -> BuildProgress:

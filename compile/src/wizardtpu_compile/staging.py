@@ -23,7 +23,7 @@ def check_output(output: Path, force: bool) -> None:
     if not os.path.lexists(output):
         return
     if output.is_symlink() or not output.is_dir():
-        raise OutputError(f"{output} exists and is not a directory")
+        raise OutputError(f"{output} exists and is not a plain directory")
     if not any(output.iterdir()):
         return
     if not (output / MANIFEST_NAME).is_file():

@@ -11,7 +11,6 @@ from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability import logging
 from wizardtpud.service.arguments import parse
 from wizardtpud.service.configuration import Configuration
-from wizardtpud.service.daemon import Daemon
 from wizardtpud.service.progress_log import ProgressLog
 
 
@@ -30,6 +29,10 @@ def main() -> None:
 
 
 async def _serve(configuration: Configuration, bundle: Bundle) -> None:
+    # gRPC's core would write into our log, in a style of its own. It looks at this once, when it is imported.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    from wizardtpud.service.daemon import Daemon  # noqa: PLC0415
+
     await Daemon(configuration, bundle).run()
 
 

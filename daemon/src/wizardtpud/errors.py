@@ -32,10 +32,6 @@ class InvalidRequestError(WizardtpudError):
         self.description = description
 
 
-class UnsupportedError(WizardtpudError):
-    """A sound request for something the resident model cannot do."""
-
-
 class RetryableError(WizardtpudError):
     """A request that may succeed later.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -76,9 +78,23 @@ def test_build_and_inspect(command: Command, sound_checkpoint: Path, tmp_path: P
 
 def test_verbose_tells_each_network(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
     _, _, err = command("build", sound_checkpoint, "--target", "cpu", "-o", tmp_path / "bundle", "-v")
-    lines = err.splitlines()
+    first, *lines = err.splitlines()
+    assert first == "0.1 million weights to write and verify"
     assert [line.split(":")[0] for line in lines] == ["embedding", "block_0", "block_1", "lm_head", "greedy_head"]
     assert "100% done, about 0 s left" in lines[-1]
+
+
+def test_a_terminal_shows_a_bar(sound_checkpoint: Path, tmp_path: Path) -> None:
+    person, terminal = os.openpty()
+    arguments = ["build", str(sound_checkpoint), "--target", "cpu", "-v", "-o", str(tmp_path / "bundle")]
+    command = [sys.executable, "-m", "wizardtpu_compile.cli", *arguments]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    subprocess.run(command, stderr=terminal, stdout=subprocess.DEVNULL, env=environment, check=True, timeout=60)
+    shown = os.read(person, 1 << 16).decode()
+    os.close(person)
+    os.close(terminal)
+    assert "100%" in shown
+    assert "block_1: " in shown
 
 
 def test_json_result(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ def resolve(manifest: Manifest, networks: Mapping[str, Network]) -> Layout:
     """
     dtype = _float_type(manifest, networks)
     for entry in manifest.networks:
-        _check(_find(entry, networks), *_tensors(entry, manifest, dtype))
+        _check(entry.file, _find(entry, networks), *_tensors(entry, manifest, dtype))
     shapes = sorted({(entry.batch, entry.tokens) for entry in manifest.networks if entry.tokens is not None})
     steps = tuple(_step(manifest, batch, tokens) for batch, tokens in shapes)
     return Layout(manifest.architecture, manifest.context, dtype, steps)
@@ -106,11 +106,11 @@ def _tensors(
     )
 
 
-def _check(network: Network, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
+def _check(file: str, network: Network, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
     for kind, found, expected in (("inputs", network.inputs, inputs), ("outputs", network.outputs, outputs)):
         if found != expected:
             raise BundleError(
-                f"the {kind} of {network.name} are ({_text(found)}) instead of ({_text(expected)}); "
+                f"{file}: the {kind} of {network.name} are ({_text(found)}) instead of ({_text(expected)}); "
                 "rebuild the bundle with wizardtpu-compile"
             )
 

@@ -12,7 +12,7 @@ from wizardtpud.text.prompt_template import Message, PromptTemplate
 from wizardtpud.text.tokenizer import Tokenizer
 
 _ROLES = {wire.ROLE_SYSTEM: "system", wire.ROLE_USER: "user", wire.ROLE_ASSISTANT: "assistant"}
-_LONG_TEXT = 16_384  # characters beyond which encoding would hold up the other streams
+_LONG_TEXT = 4_096  # characters (some 5 ms of encoding) beyond which it would hold up the other streams
 
 
 class Prompts:

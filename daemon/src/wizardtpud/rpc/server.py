@@ -54,9 +54,7 @@ def _bind(server: grpc.aio.Server, address: str) -> None:
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
-        raise ConfigurationError(
-            f"listen: cannot listen on {address}: in use by another process, or not an address of this machine"
-        ) from error
+        raise ConfigurationError(f"listen: cannot listen on {address}: {_obstacle(address)}") from error
     bound = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
     log.info("listening", address=bound)
 
@@ -65,3 +63,15 @@ def _answers(path: str) -> bool:
     """Whether a process listens on a socket; gRPC would take its path away. One that nobody serves may go."""
     with socket.socket(socket.AF_UNIX) as probe:
         return probe.connect_ex(path) == 0
+
+
+def _obstacle(address: str) -> str:
+    """Why an address cannot be bound, which gRPC does not tell."""
+    host, _, port = address.rpartition(":")
+    family = socket.AF_UNIX if host == "unix" else socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    with socket.socket(family) as probe:
+        try:
+            probe.bind(port if family == socket.AF_UNIX else (host.strip("[]"), int(port)))
+        except OSError as error:
+            return error.strerror or str(error)
+    return "gRPC refuses it"

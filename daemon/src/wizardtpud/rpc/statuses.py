@@ -18,7 +18,6 @@ from wizardtpud.errors import (
     RetryableError,
     SlowReaderError,
     StoppedError,
-    UnsupportedError,
     WizardtpudError,
 )
 
@@ -34,7 +33,6 @@ class _Kind:
 
 _KINDS: dict[type[WizardtpudError], _Kind] = {
     InvalidRequestError: _Kind(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
-    UnsupportedError: _Kind(grpc.StatusCode.FAILED_PRECONDITION, "UNSUPPORTED"),
     QueueFullError: _Kind(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
     LoadingError: _Kind(grpc.StatusCode.UNAVAILABLE, "LOADING"),
     DrainingError: _Kind(grpc.StatusCode.UNAVAILABLE, "DRAINING"),

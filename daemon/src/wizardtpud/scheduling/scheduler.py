@@ -7,6 +7,7 @@ from time import monotonic
 
 from wizardtpud.engine.engine import Engine, Progress
 from wizardtpud.engine.sequence import FinishReason, Sequence
+from wizardtpud.engine.token import Token
 from wizardtpud.errors import DrainingError, StoppedError, WizardtpudError
 from wizardtpud.scheduling.events import Delta, Failed, Finished, Started
 from wizardtpud.scheduling.request import Request
@@ -124,22 +125,29 @@ class Scheduler:
 
     def _advance(self, engine: Engine, progress: Progress) -> None:
         sequence, request = progress.sequence, self._running[progress.sequence]
-        if not progress.tokens:
-            return
+        with self._changed:  # whoever cancels a request reads its counts then: nothing may be added any more
+            if request.cancelled or not progress.tokens:
+                return
+            text = self._take(request, progress.tokens)
+        if request.transcript.stopped_by is not None:
+            self._finish(engine, sequence, FinishReason.STOP_SEQUENCE, text)
+        elif sequence.finish is not None:
+            self._finish(engine, sequence, sequence.finish, text)
+        elif text and not self._send(request, text):
+            self._release(engine, sequence)
+
+    def _take(self, request: Request, tokens: list[Token]) -> str:
+        """Adds tokens to an answer, as far as a stop sequence; returns the text that may be shown."""
         request.times.generated()
         text = ""
-        for token in progress.tokens:
+        for token in tokens:
             request.generated_tokens += 1
             self.generated_tokens += 1
             request.unsent.append(token)
             text += request.transcript.push(token.id)
             if request.transcript.stopped_by is not None:
-                self._finish(engine, sequence, FinishReason.STOP_SEQUENCE, text)
-                return
-        if sequence.finish is not None:
-            self._finish(engine, sequence, sequence.finish, text)
-        elif text and not self._send(request, text):
-            self._release(engine, sequence)
+                break
+        return text
 
     def _finish(self, engine: Engine, sequence: Sequence, reason: FinishReason, text: str) -> None:
         request = self._running[sequence]

@@ -1,0 +1,163 @@
+"""The scheduler and its owner thread, with the threads they have in the daemon."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+from wizardtpud.engine.engine import Engine
+from wizardtpud.errors import BundleError, DeviceError
+from wizardtpud.scheduling.device_thread import DeviceThread
+from wizardtpud.scheduling.events import Event, Failed, Finished
+from wizardtpud.scheduling.request import Request
+from wizardtpud.scheduling.scheduler import Scheduler
+
+from tests.support.eventually import PATIENCE
+from tests.support.recorded_request import recorded_request
+from tests.support.scripted_engine import ScriptedEngine
+
+
+class Mailbox:
+    """An outlet that another thread can wait at."""
+
+    def __init__(self) -> None:
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+
+    def put(self, event: Event) -> bool:
+        self._events.put(event)
+        return True
+
+    def last(self) -> Finished | Failed:
+        """Waits for the end of the request."""
+        while not isinstance(event := self._events.get(timeout=PATIENCE), Finished | Failed):
+            pass
+        return event
+
+
+class Opener:
+    """Opens an engine and notes in which threads it is opened and closed."""
+
+    def __init__(self, engine: ScriptedEngine | None = None) -> None:
+        self.engine = engine or ScriptedEngine()
+        self.opened_in: int | None = None
+        self.closed_in: int | None = None
+
+    @contextmanager
+    def __call__(self) -> Iterator[Engine]:
+        self.opened_in = threading.get_ident()
+        try:
+            yield self.engine
+        finally:
+            self.closed_in = threading.get_ident()
+
+
+def request_with_mailbox(max_new_tokens: int | None = 3) -> tuple[Request, Mailbox]:
+    request, _ = recorded_request([1], max_new_tokens)
+    request.outlet = mailbox = Mailbox()
+    return request, mailbox
+
+
+def test_an_idle_scheduler_wakes_up_for_a_request() -> None:
+    scheduler, opener = Scheduler(4), Opener()
+    device = DeviceThread(opener, scheduler)
+    device.start()
+    device.loaded.result(PATIENCE)
+    try:
+        for _ in range(3):
+            request, mailbox = request_with_mailbox()
+            scheduler.submit(request)
+            assert isinstance(mailbox.last(), Finished)
+    finally:
+        scheduler.drain()
+    device.ended.result(PATIENCE)
+
+
+@pytest.mark.parametrize("end", [Scheduler.drain, Scheduler.stop])
+def test_an_idle_scheduler_ends_when_told(end: object) -> None:
+    scheduler, opener = Scheduler(4), Opener()
+    device = DeviceThread(opener, scheduler)
+    device.start()
+    device.loaded.result(PATIENCE)
+
+    end(scheduler)  # type: ignore[operator]
+
+    device.ended.result(PATIENCE)
+    assert opener.opened_in == opener.closed_in != threading.get_ident()
+
+
+def test_a_daemon_told_to_stop_while_it_loads_serves_nobody() -> None:
+    scheduler = Scheduler(4)
+    device = DeviceThread(Opener(), scheduler)
+    request, mailbox = request_with_mailbox()
+    scheduler.submit(request)
+    scheduler.stop()
+
+    device.start()
+
+    device.ended.result(PATIENCE)
+    assert isinstance(mailbox.last(), Failed)
+    assert request.times.admitted is None
+
+
+def test_a_device_that_cannot_be_opened() -> None:
+    def open_engine() -> AbstractContextManager[Engine]:
+        raise BundleError("the bundle is broken")
+
+    device = DeviceThread(open_engine, Scheduler(4))
+
+    device.start()
+
+    with pytest.raises(BundleError, match="the bundle is broken"):
+        device.ended.result(PATIENCE)
+    assert not device.loaded.done()
+
+
+def test_a_device_that_fails_is_closed() -> None:
+    scheduler, opener = Scheduler(4), Opener()
+    opener.engine.runtime.failure = "gone"
+    device = DeviceThread(opener, scheduler)
+    request, mailbox = request_with_mailbox()
+    scheduler.submit(request)
+
+    device.start()
+
+    with pytest.raises(DeviceError, match="gone"):
+        device.ended.result(PATIENCE)
+    failed = mailbox.last()
+    assert isinstance(failed, Failed)
+    assert isinstance(failed.error, DeviceError)
+    assert opener.closed_in == opener.opened_in
+
+
+def test_clients_of_many_threads_that_come_and_go() -> None:
+    scheduler, opener = Scheduler(1000), Opener(ScriptedEngine(slots=3, context=256))
+    device = DeviceThread(opener, scheduler)
+    device.start()
+    together = threading.Barrier(8)
+    failures: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def ask(number: int) -> None:
+        together.wait(PATIENCE)
+        for turn in range(10):
+            leaves = (number + turn) % 3 == 0
+            request, mailbox = request_with_mailbox(None if leaves else 5)
+            scheduler.submit(request)
+            if leaves:
+                scheduler.cancel(request)
+            elif not isinstance(mailbox.last(), Finished):
+                failures.put(request.id)
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    scheduler.drain()
+
+    device.ended.result(PATIENCE)
+    assert failures.empty()
+    assert scheduler.finished_requests == 80
+    assert opener.engine.free_slots == 3
