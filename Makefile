@@ -62,6 +62,7 @@ bench: $(STAMP) ## Measure, and write docs/BENCHMARKS.md
 
 golden: .venv-reference/.ready ## Compare the golden files with Hugging Face transformers
 	@.venv-reference/bin/python -m tests.golden.make --check
+	@PYTHONPATH=compile/src .venv-reference/bin/python -m tests.golden.check_bin
 
 golden-update: .venv-reference/.ready ## Write the golden files anew
 	@.venv-reference/bin/python -m tests.golden.make

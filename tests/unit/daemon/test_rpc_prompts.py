@@ -13,7 +13,7 @@ from tests.support.byte_level_tokenizer import byte_level_backend
 
 TEMPLATE = "{% for message in messages %}<{{ message.role }}>{{ message.content }}{% endfor %}"
 TOKENIZER = Tokenizer(byte_level_backend())
-CONTEXT = 40
+CONTEXT = 80
 PROMPTS = Prompts(TOKENIZER, PromptTemplate(TEMPLATE), CONTEXT)
 SYSTEM, USER, ASSISTANT = wire.ROLE_SYSTEM, wire.ROLE_USER, wire.ROLE_ASSISTANT
 

@@ -201,7 +201,7 @@ def test_cancelling_with_a_slot_ends_a_request_within_a_step(scheduler: Schedule
     serve(scheduler, request, after, engine=engine)
 
     assert recorder.endings == []
-    assert request.generated_tokens == max(0, passed + 1 - 2)
+    assert request.generated_tokens == max(0, passed - 2), "what the running step adds comes too late"
     assert isinstance(after_recorder.last, Finished)
     assert scheduler.finished_requests == 2
 

@@ -38,29 +38,27 @@ class _Chat:
             with contextlib.suppress(ImportError):  # not every Python is built with it
                 import readline  # noqa: F401, PLC0415 -- importing it gives input() line editing
             self._notes.write(WELCOME)
-        while (line := self._read()) is not None and line != "/exit":
-            self._turn(line)
+        while self._goes_on():
+            pass
         return self._last
 
-    def _read(self) -> str | None:
-        """The next line that is not empty; None at the end of input."""
-        line: str | None = ""
-        while line == "":
-            line = self._line()
-        return line
-
-    def _line(self) -> str | None:
+    def _goes_on(self) -> bool:
+        """One turn; False if the person has left. At a terminal, Ctrl-C ends the turn but not the conversation."""
         try:
-            return input("> " if self._interactive else "").strip()
+            line = input("> " if self._interactive else "").strip()
+            if line and line != "/exit":
+                self._turn(line)
         except EOFError:
-            return None
+            return False
         except UnicodeDecodeError:
             raise UsageError("standard input is not UTF-8 text") from None
         except KeyboardInterrupt:
             if not self._interactive:
                 raise
+            self._waiting.over()
             self._notes.write("\n")
-            return ""
+            return True
+        return line != "/exit"
 
     def _turn(self, line: str) -> None:
         if line == "/reset":
@@ -81,10 +79,8 @@ class _Chat:
             self._notes.write(f"{error.message}\n")
             self._last = exit_code_of(error)
         except KeyboardInterrupt:
-            if not self._interactive:
-                raise
-            self._waiting.over()
-            self._notes.write("\n(stopped; this question and its answer are forgotten)\n")
+            self._notes.write("\n(stopped; this question and its answer are forgotten)")
+            raise
 
     def _answer(self, messages: list[Message]) -> str:
         answer = TextAnswer(Printer(sys.stdout))

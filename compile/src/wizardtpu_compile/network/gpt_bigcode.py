@@ -19,7 +19,6 @@ from wizardtpu_compile.network.description import (
     Add,
     ArgMax,
     Attention,
-    Dim,
     Gather,
     Gelu,
     LayerNorm,
@@ -60,36 +59,18 @@ def embedding(checkpoint: Checkpoint) -> Network:
 def block(checkpoint: Checkpoint, layer: int) -> Network:
     """One layer over T new tokens with S rows of history; see `Attention` for the shapes."""
     config, prefix = checkpoint.config, f"h.{layer}"
-    row: tuple[Dim, ...] = (BATCH, TOKENS, 1, config.head_dim)
-    past: tuple[Dim, ...] = (BATCH, HISTORY, 1, config.head_dim)
     build = _Builder(checkpoint)
-
     hidden = build.value("hidden_states", config.n_embd)
     mask = Value("attention_mask", (BATCH, 1, TOKENS, TOTAL))
+    past = (BATCH, HISTORY, 1, config.head_dim)
     history = Value("history_k", past), Value("history_v", past)
-    new_key, new_value = Value("new_k", row), Value("new_v", row)
 
     normed = build.layer_norm(f"{prefix}.ln_1", hidden)
-    query, key, value = build.query_key_value(f"{prefix}.attn.c_attn", normed)
-    build.add(Reshape(key, new_key))
-    build.add(Reshape(value, new_value))
-    attended = build.value("attended", config.n_embd)
-    build.add(
-        Attention(
-            query, new_key, new_value, *history, mask, config.n_head, config.attention_scale, output=attended
-        )
-    )
-    projected = build.linear(f"{prefix}.attn.c_proj", attended, config.n_embd)
-    residual = build.sum("attention_residual", hidden, projected)
-
+    attended, new_rows = build.attention(f"{prefix}.attn", normed, history, mask)
+    residual = build.sum("attention_residual", hidden, attended)
     normed = build.layer_norm(f"{prefix}.ln_2", residual)
-    inner = build.linear(f"{prefix}.mlp.c_fc", normed, config.inner)
-    activated = build.value("activated", config.inner)
-    build.add(Gelu(inner, config.gelu, activated))
-    projected = build.linear(f"{prefix}.mlp.c_proj", activated, config.n_embd)
-    output = build.sum("hidden_states_out", residual, projected)
-    inputs = (hidden, mask, *history)
-    return Network("block", inputs, (output, new_key, new_value), tuple(build.operations), layer)
+    output = build.sum("hidden_states_out", residual, build.mlp(f"{prefix}.mlp", normed))
+    return Network("block", (hidden, mask, *history), (output, *new_rows), tuple(build.operations), layer)
 
 
 def lm_head(checkpoint: Checkpoint) -> Network:
@@ -149,6 +130,27 @@ class _Builder:
         key = self.linear(name, source, head, slice(width, width + head), ".key")
         value = self.linear(name, source, head, slice(width + head, width + 2 * head), ".value")
         return query, key, value
+
+    def attention(
+        self, name: str, source: Value, history: tuple[Value, Value], mask: Value
+    ) -> tuple[Value, tuple[Value, Value]]:
+        """The projected result, and the new rows of keys and values."""
+        config = self._checkpoint.config
+        query, key, value = self.query_key_value(f"{name}.c_attn", source)
+        row = (BATCH, TOKENS, 1, config.head_dim)
+        new_key, new_value = Value("new_k", row), Value("new_v", row)
+        self.add(Reshape(key, new_key))
+        self.add(Reshape(value, new_value))
+        attended, scale = self.value("attended", config.n_embd), config.attention_scale
+        self.add(Attention(query, new_key, new_value, *history, mask, config.n_head, scale, attended))
+        return self.linear(f"{name}.c_proj", attended, config.n_embd), (new_key, new_value)
+
+    def mlp(self, name: str, source: Value) -> Value:
+        config = self._checkpoint.config
+        inner = self.linear(f"{name}.c_fc", source, config.inner)
+        activated = self.value("activated", config.inner)
+        self.add(Gelu(inner, config.gelu, activated))
+        return self.linear(f"{name}.c_proj", activated, config.n_embd)
 
     def sum(self, name: str, left: Value, right: Value) -> Value:
         output = Value(name, left.shape)
