@@ -7,7 +7,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from grpc_tools import _proto as well_known_protos  # type: ignore[import-untyped]
+from grpc_tools import _proto as well_known_protos
 from grpc_tools import protoc
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 

@@ -48,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Measures engine, daemon and client, beside transformers and CTranslate2, and writes "
-        "docs/BENCHMARKS.md. Takes about eight minutes; the machine should have nothing else to do.",
+        "docs/BENCHMARKS.md. Takes about ten minutes; the machine should have nothing else to do.",
     )
     parser.add_argument(
         "--quick", action="store_true", help="measure little, in a minute; print the document, do not write it"

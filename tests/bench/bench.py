@@ -55,9 +55,9 @@ class Bench:
             date=datetime.datetime.now(datetime.timezone.utc).date().isoformat(),
             plan=plan,
             machine=machine,
+            races=[self._race(demo), self._race(larger)],  # first: a peer that does not work shows at once
             first_token=measure_first_token(demo, plan.first_tokens, self._scratch),
             serving=list(self._serving()),
-            races=[self._race(demo), self._race(larger)],
             traffic=[*count_traffic(demo), *count_traffic(larger)],
             peers=self._peers,
         )

@@ -20,7 +20,7 @@ _NEW_TOKENS = 4
 
 @dataclass(frozen=True)
 class FirstToken:
-    """Seconds to the first token of an answer, with nothing else going on; one value per request.
+    """Seconds to the first token of an answer, with no other request under way; one value per request.
 
     Attributes:
         prompt_tokens: what is read before the first token can be chosen.

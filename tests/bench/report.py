@@ -121,7 +121,8 @@ def _first_token(measured: FirstToken) -> str:
 {table("where | median ms | 90 % within ms | longest ms", rows)}
 
 "{QUESTION}" to the demo model (f32), a prompt of {measured.prompt_tokens} tokens,
-{len(measured.client.values)} times with nothing else going on, after one time that does not count."""
+{len(measured.client.values)} times, one after the other, with no other request under way. The first, cold one does
+not count."""
 
 
 def _peers(results: Results) -> str:

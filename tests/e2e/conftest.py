@@ -12,7 +12,6 @@ from wizardtpu_compile.options import BuildOptions
 from tests.support.daemon_process import DaemonProcess
 from tests.support.random_checkpoint import write_random_checkpoint
 
-DEMO_CHECKPOINT = Path(__file__).parents[2] / "compile" / "demo" / "checkpoint"
 ENDLESS_CONTEXT = 32768
 
 

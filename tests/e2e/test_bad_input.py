@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import socket
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -189,6 +191,18 @@ def test_message_that_grpc_itself_refuses(daemon: DaemonProcess) -> None:
     failure = _failure(daemon.stub.Generate(GENERATE(prompt="a" * (17 << 20)), timeout=PATIENCE))
     assert failure.code is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert ask(daemon.stub, asking(max_new_tokens=1)).reason == "MAX_TOKENS"
+
+
+@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\x02\x00\x01", b"\x00" * 64])
+def test_another_protocol(daemon: DaemonProcess, words: bytes) -> None:
+    """Web browsers and clients that want TLS are hung up on, and disturb nobody."""
+    host, _, port = daemon.address.rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
+        connection.sendall(words)
+        with suppress(ConnectionResetError):
+            while connection.recv(4096):
+                pass
+    assert daemon.status().state == wire.SERVING_STATE_SERVING
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from tests.support import health
 from tests.support.daemon_process import COMMAND, DaemonProcess, environment
 from tests.support.eventually import PATIENCE
 from tests.support.random_checkpoint import byte_level_tokenizer, write_random_checkpoint
-from tests.support.tampering import MANIFEST, append, cut, edit_manifest, flip_bit, replace_file
+from tests.support.tampering import MANIFEST, cut, edit_manifest, flip_bit, replace_file
 
 BLOCK = "nets/block_0.onnx"
 TOKENIZER = "tokenizer.json"
@@ -81,28 +81,17 @@ BUNDLES = {
     "missing": Case(("bundle", "there is no"), shutil.rmtree),
     "a file": Case(("bundle", "directory"), _instead(None, "x")),
     "something else": Case((MANIFEST,), _instead("config.json", "{}")),
-    "without manifest": Case((MANIFEST,), lambda b: (b / MANIFEST).unlink()),
     "without tokenizer": Case((TOKENIZER,), lambda b: (b / TOKENIZER).unlink()),
     "without network": Case((BLOCK,), lambda b: (b / BLOCK).unlink()),
     "damaged network": Case((BLOCK, "sha256"), lambda b: flip_bit(b / BLOCK)),
-    "damaged tokenizer": Case((TOKENIZER, "sha256"), lambda b: flip_bit(b / TOKENIZER)),
     "truncated network": Case((BLOCK, "truncated"), lambda b: cut(b / BLOCK)),
-    "emptied network": Case((BLOCK, "truncated"), lambda b: (b / BLOCK).write_bytes(b"")),
-    "longer network": Case((BLOCK, "too long"), lambda b: append(b / BLOCK)),
     "stranger": Case(("nets/left_over.onnx",), lambda b: (b / "nets/left_over.onnx").write_bytes(b"")),
     "truncated manifest": Case((MANIFEST,), lambda b: cut(b / MANIFEST)),
-    "binary manifest": Case((MANIFEST,), lambda b: (b / MANIFEST).write_bytes(b"\xff\x00")),
-    "manifest of another kind": Case((MANIFEST,), lambda b: (b / MANIFEST).write_text("[]")),
     "newer format": Case((MANIFEST, "format 99", "newer daemon"), _manifest(format=99)),
-    "older format": Case((MANIFEST, "format 0", "rebuild"), _manifest(format=0)),
     "unknown key": Case((MANIFEST, "colour"), _manifest(colour="blue")),
-    "nonsense number": Case((MANIFEST, "context"), _manifest(context=-1)),
-    "context larger than the model": Case(("context", "positions"), _manifest(context=10**6)),
     "file outside": Case(("../outside",), _name_outside),
     "other target": Case(("bm1684x", "cpu"), _manifest(target="bm1684x"), early=False),
-    "several devices": Case(("2 devices",), _manifest(devices=2)),
     "template that is none": Case(("chat_template",), _manifest(chat_template="{% for %}")),
-    "template that fails": Case(("chat_template",), _manifest(chat_template="{{ messages[9].content }}")),
     "tokenizer that is none": Case((TOKENIZER,), lambda b: replace_file(b, TOKENIZER, b"{}")),
     "tokenizer of another size": Case((TOKENIZER, "399", "319"), _mistokenized),
     "network that is none": Case((BLOCK,), lambda b: replace_file(b, BLOCK, b"not a network"), early=False),
@@ -110,8 +99,6 @@ BUNDLES = {
 }
 SETTINGS = {
     "unknown flag": Case(("--lisen", "--listen"), arguments=("--lisen", "127.0.0.1:1")),
-    "flag without dashes": Case(("bundel",), arguments=("bundel",)),
-    "flag without value": Case(("--listen",), arguments=("--listen",)),
     "unknown variable": Case(
         ("WIZARDTPUD_QEUE_CAPACITY", "WIZARDTPUD_QUEUE_CAPACITY"), variables={"WIZARDTPUD_QEUE_CAPACITY": "9"}
     ),
@@ -119,12 +106,8 @@ SETTINGS = {
         ("config.toml", "log_levle", "log_level"), _config('log_levle = "info"'), ("--config", "config.toml")
     ),
     "file that is none": Case(("config.toml", "TOML"), _config("bundle: x"), ("--config", "config.toml")),
-    "file that does not exist": Case(("nowhere.toml",), arguments=("--config", "nowhere.toml")),
     "number out of range": Case(("queue_capacity", "0"), arguments=("--queue-capacity", "0")),
-    "number that is none": Case(("slots", "many"), variables={"WIZARDTPUD_SLOTS": "many"}),
-    "not a number": Case(("drain_seconds", "nan"), arguments=("--drain-seconds", "nan")),
     "unknown device": Case(("device", "tpu", "cpu"), arguments=("--device", "tpu")),
-    "address without port": Case(("listen", "localhost"), arguments=("--listen", "localhost")),
     "address of another machine": Case(("192.0.2.1:1",), arguments=("--listen", "192.0.2.1:1"), early=False),
     "socket in no directory": Case(("unix:/nowhere/s",), arguments=("--listen", "unix:/nowhere/s"), early=False),
     "metrics of another machine": Case(("metrics", "192.0.2.1"), arguments=("--metrics", "192.0.2.1:1")),

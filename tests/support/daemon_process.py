@@ -35,7 +35,8 @@ def environment(**variables: str) -> dict[str, str]:
 class DaemonProcess:
     """A daemon that serves a bundle; a context manager that waits until it serves, and never leaves it behind.
 
-    Leaving the context stops it, if the test has not, and then its log must hold nothing worse than information.
+    Leaving the context stops it, unless the test has seen to its end, and it must end well. The log of one that
+    did must hold nothing worse than information.
 
     Args:
         bundle: what to serve.
@@ -69,6 +70,7 @@ class DaemonProcess:
             )
         self.pid = self._process.pid
         self._channels: list[grpc.Channel] = []
+        self._awaited = False
 
     def __enter__(self) -> Self:
         try:
@@ -85,9 +87,9 @@ class DaemonProcess:
         for channel in self._channels:
             channel.close()
         try:
-            if kind is None and self.exit_code is None:
+            if kind is None and not self._awaited:
                 assert self.stop() == 0, self.stderr
-            if kind is None:
+            if kind is None and self.exit_code == 0:
                 self._check_log()
         finally:
             self._end()
@@ -149,6 +151,7 @@ class DaemonProcess:
 
     def wait(self) -> int:
         """Waits for the end of the process; returns its exit code."""
+        self._awaited = True
         return self._process.wait(PATIENCE)
 
     def stop(self) -> int:
@@ -158,6 +161,7 @@ class DaemonProcess:
 
     def kill(self) -> None:
         """Ends it without a chance to say goodbye."""
+        self._awaited = True
         self._process.kill()
         self._process.wait()
 

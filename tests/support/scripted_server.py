@@ -1,5 +1,5 @@
 """A real gRPC server on a loopback socket whose answers a test writes down beforehand."""
-# ruff: noqa: N802, ARG002 -- names and arguments are the protocol's
+# ruff: noqa: ARG002 -- names and arguments are the protocol's
 
 from __future__ import annotations
 
@@ -59,13 +59,17 @@ class ScriptedService(GenerationServiceServicer):
 
 
 class ScriptedServer:
-    """The service, listening on a free port of the loopback address until the end of the `with` block."""
+    """The service, listening until the end of the `with` block; unless told, on a free loopback port."""
 
-    def __init__(self) -> None:
+    def __init__(self, listen: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None) -> None:
         self.service = ScriptedService()
         self._server = grpc.server(ThreadPoolExecutor(8))
         add_GenerationServiceServicer_to_server(self.service, self._server)
-        self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
+        if credentials is None:
+            port = self._server.add_insecure_port(listen)
+        else:
+            port = self._server.add_secure_port(listen, credentials)
+        self.address = listen if listen.startswith("unix:") else f"127.0.0.1:{port}"
 
     def plays(self, *scripts: Script) -> None:
         self.service.scripts = list(scripts)

@@ -92,4 +92,5 @@ async def service_in_process(
     finally:
         scheduler.stop()
         await asyncio.wait([ended])
+        ended.exception()  # has been looked at, then: a test that cares for it has `ended`
         await server.stop(None)

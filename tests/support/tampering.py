@@ -36,8 +36,3 @@ def flip_bit(path: Path) -> None:
 def cut(path: Path, count: int = 100) -> None:
     """Takes the last bytes off a file."""
     path.write_bytes(path.read_bytes()[:-count])
-
-
-def append(path: Path) -> None:
-    """Makes a file longer."""
-    path.write_bytes(path.read_bytes() + b"x")

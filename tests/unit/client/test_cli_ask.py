@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from grpc import StatusCode
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu_client.cli import waiting
 
@@ -16,6 +17,7 @@ from tests.support.scripted_server import (
     finished,
     play,
     queued,
+    refuse,
     started,
     until_cancelled,
 )
@@ -137,7 +139,10 @@ def test_verbose_tells_the_figures(server: ScriptedServer, run: Run) -> None:
     )
 
 
-def test_waiting_is_told_only_when_it_lasts(server: ScriptedServer, run: Run) -> None:
+def test_waiting_is_told_only_when_it_lasts(
+    server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE", 60.0)
     server.plays(play(queued(3, wait=130), started(), delta("Hello."), finished()))
     assert run("x").err == ""
 
@@ -157,5 +162,14 @@ def test_waiting_is_told_line_by_line_without_a_terminal(
     ]
 
 
+def test_a_retry_is_told(server: ScriptedServer, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    full = refuse(StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", "the queue is full", retry_after=0.3)
+    server.plays(play(full), answer("Hello."))
+    outcome = run("x")
+    assert (outcome.code, outcome.out) == (0, "Hello.\n")
+    assert outcome.err.startswith("the queue is full; trying again in 0.")
+
+
 def _try_patience(_context: object) -> None:
-    time.sleep(5 * waiting.PATIENCE)
+    time.sleep(10 * waiting.PATIENCE)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
+import grpc
 import pytest
 import wizardtpu_client as w
 from wizardtpu.v1 import generation_pb2 as wire
@@ -177,6 +179,21 @@ async def test_asyncio_other_methods(server: ScriptedServer) -> None:
         assert await client.detokenize([5, 6]) == "ab"
         assert (await client.model()).name == "demo"
         assert (await client.status()).version == "0.1.0"
+
+
+def test_a_unix_socket(tmp_path: Path) -> None:
+    with ScriptedServer(f"unix:{tmp_path}/daemon.sock") as server, w.Client(server.address) as client:
+        assert client.generate("x").text() == "Hello."
+
+
+async def test_credentials() -> None:
+    once = w.Retry(attempts=1)
+    local = grpc.local_channel_credentials()
+    with ScriptedServer(credentials=grpc.local_server_credentials()) as server:
+        with w.Client(server.address, credentials=local, retry=once) as client:
+            assert client.detokenize([5, 6]) == "ab"
+        async with w.AsyncClient(server.address, credentials=local, retry=once) as client_:
+            assert await client_.detokenize([5, 6]) == "ab"
 
 
 @pytest.mark.parametrize("address", ["host:1", "unix:/run/a.sock", "[::1]:50051", "10.0.0.1:65535"])

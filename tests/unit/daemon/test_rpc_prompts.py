@@ -23,11 +23,11 @@ def conversation(*turns: tuple[wire.Role, str]) -> wire.Conversation:
 
 
 async def refusal(request: wire.GenerateRequest | wire.TokenizeRequest) -> InvalidRequestError:
+    prompt = (
+        PROMPTS.of_generate(request) if isinstance(request, wire.GenerateRequest) else PROMPTS.of_tokenize(request)
+    )
     with pytest.raises(InvalidRequestError) as error:
-        if isinstance(request, wire.GenerateRequest):
-            await PROMPTS.of_generate(request)
-        else:
-            await PROMPTS.of_tokenize(request)
+        await prompt
     return error.value
 
 

@@ -14,7 +14,6 @@ Code = grpc.StatusCode
 
 KINDS: dict[type[WizardtpudError], tuple[grpc.StatusCode, str]] = {
     errors.InvalidRequestError: (Code.INVALID_ARGUMENT, "INVALID_REQUEST"),
-    errors.UnsupportedError: (Code.FAILED_PRECONDITION, "UNSUPPORTED"),
     errors.QueueFullError: (Code.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
     errors.LoadingError: (Code.UNAVAILABLE, "LOADING"),
     errors.DrainingError: (Code.UNAVAILABLE, "DRAINING"),
@@ -53,7 +52,7 @@ def details(status: Status) -> dict[str, ErrorInfo | BadRequest | RetryInfo]:
         message = known[packed.TypeName()]()
         assert packed.Unpack(message)
         found[type(message).__name__] = message
-    return found  # type: ignore[return-value]
+    return found
 
 
 def test_every_error_a_client_may_see_has_a_status() -> None:
@@ -86,7 +85,9 @@ def test_the_field_is_named() -> None:
     assert bad == BadRequest(field_violations=[violation])
 
 
-@pytest.mark.parametrize(("seconds", "parts"), [(0.0, (0, 0)), (1.5, (1, 500_000_000)), (3600.25, (3600, 250_000_000))])
+@pytest.mark.parametrize(
+    ("seconds", "parts"), [(0.0, (0, 0)), (1.5, (1, 500_000_000)), (3600.25, (3600, 250_000_000))]
+)
 def test_when_to_come_again(seconds: float, parts: tuple[int, int]) -> None:
     retry = details(status_of(errors.QueueFullError("full", seconds)))["RetryInfo"]
 

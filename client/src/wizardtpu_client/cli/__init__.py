@@ -33,12 +33,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _run(arguments)
-    except UsageError as error:
-        return _fail(str(error), ExitCode.USAGE)
-    except WizardTPUError as error:
-        if arguments.json:
-            _print_json_error(error)
-        return _fail(error.message + _cure(error), exit_code_of(error))
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
@@ -50,8 +44,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> ExitCode:
-    with Waiting(sys.stderr) as waiting, _client(arguments, waiting) as client:
-        return _COMMANDS[arguments.command](client, arguments, waiting)
+    try:
+        with Waiting(sys.stderr) as waiting, _client(arguments, waiting) as client:
+            return _COMMANDS[arguments.command](client, arguments, waiting)
+    except UsageError as error:
+        return _fail(str(error), ExitCode.USAGE)
+    except WizardTPUError as error:
+        if arguments.json:
+            _print_json_error(error)
+        return _fail(error.message + _cure(error), exit_code_of(error))
 
 
 def _client(arguments: argparse.Namespace, waiting: Waiting) -> Client:

@@ -33,7 +33,7 @@ def print_answer(stream: GenerationStream, answer: Answer, waiting: Waiting, *, 
 
     Stops the daemon once the answer is complete, unless the figures are wanted, which come at the very end.
     """
-    with stream:
+    with stream, waiting:
         for event in stream.events():
             if isinstance(event, Queued):
                 waiting.queued(event)

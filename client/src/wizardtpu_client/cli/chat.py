@@ -15,7 +15,7 @@ from wizardtpu_client.client import Client
 from wizardtpu_client.errors import WizardTPUError
 from wizardtpu_client.request import Message
 
-WELCOME = "Ctrl-C stops an answer, /reset forgets the conversation, /exit or Ctrl-D ends it.\n"
+WELCOME = "Ctrl-C stops an answer and forgets the question; /reset forgets all; /exit or Ctrl-D ends the chat.\n"
 
 
 def chat(client: Client, arguments: argparse.Namespace, waiting: Waiting) -> ExitCode:
@@ -55,7 +55,6 @@ class _Chat:
         except KeyboardInterrupt:
             if not self._interactive:
                 raise
-            self._waiting.over()
             self._notes.write("\n")
             return True
         return line != "/exit"
@@ -75,12 +74,8 @@ class _Chat:
             self._conversation += [question, Message("assistant", self._answer([*self._conversation, question]))]
             self._last = ExitCode.OK
         except WizardTPUError as error:
-            self._waiting.over()
             self._notes.write(f"{error.message}\n")
             self._last = exit_code_of(error)
-        except KeyboardInterrupt:
-            self._notes.write("\n(stopped; this question and its answer are forgotten)")
-            raise
 
     def _answer(self, messages: list[Message]) -> str:
         answer = TextAnswer(Printer(sys.stdout))
