@@ -50,6 +50,7 @@ fmt: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --quiet --fix .
 
 bench: $(STAMP) ## Measure, and write docs/BENCHMARKS.md
+	-@$(MAKE) --silent .venv-reference/.ready
 	@$(BIN)/python -m tests.bench
 
 # Foreign implementations, for comparison alone. The CPU build of torch is asked for by name, so that an index

@@ -9,6 +9,7 @@ import pytest
 from wizardtpu_compile.build import build_bundle
 from wizardtpu_compile.options import BuildOptions
 
+from tests.golden.cases import DEMO_CHECKPOINT
 from tests.support.daemon_process import DaemonProcess
 from tests.support.random_checkpoint import write_random_checkpoint
 
@@ -42,9 +43,7 @@ def daemon(demo_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 @pytest.fixture
-def endless(
-    endless_daemon: DaemonProcess,
-) -> Iterator[DaemonProcess]:
+def endless(endless_daemon: DaemonProcess) -> Iterator[DaemonProcess]:
     """The shared daemon with the endless model, idle before and after the test."""
     endless_daemon.wait_until_running(0)
     yield endless_daemon

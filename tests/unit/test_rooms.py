@@ -23,7 +23,7 @@ BELOW = {
     "model": {"device", "observability"},
     "engine": {"model", "device", "observability"},
     "scheduling": {"engine", "model", "device", "observability"},
-    "text": {"observability"},
+    "text": {"model", "device", "observability"},
     "rpc": {"text", "scheduling", "engine", "model", "device", "observability"},
     "service": {"rpc", "text", "scheduling", "engine", "model", "device", "observability"},
     "cli": {"service", "rpc", "text", "scheduling", "engine", "model", "device", "observability"},

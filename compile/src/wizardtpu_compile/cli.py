@@ -129,7 +129,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 16,64,256") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 8,64,256") from None
 
 
 def _build(arguments: argparse.Namespace) -> None:

@@ -25,6 +25,7 @@ class BuildOptions:
         group_size: how many weights share one scale; one of `GROUP_SIZES`.
         context: tokens of prompt and answer together: rows of the key and value cache.
         prefill_chunks: how many tokens of a prompt one step may take; those that exceed the context are left out.
+            Many by default: on a CPU a padded token costs as much as a real one.
         name: the model's name.
         chat_template: Jinja source that turns messages into a prompt.
         force: replace a bundle that is there already.
@@ -33,7 +34,7 @@ class BuildOptions:
     quantize: Precision = "f32"
     group_size: int = 64
     context: int | None = None
-    prefill_chunks: tuple[int, ...] = (16, 64, 256)
+    prefill_chunks: tuple[int, ...] = (8, 16, 32, 64, 128, 256)
     name: str | None = None
     chat_template: str | None = None
     force: bool = False

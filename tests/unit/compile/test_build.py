@@ -47,7 +47,7 @@ def test_manifest(sound_checkpoint: Path, tmp_path: Path) -> None:
 def test_defaults_follow_the_checkpoint(sound_checkpoint: Path, tmp_path: Path) -> None:
     manifest = manifest_of(sound_checkpoint, tmp_path / "bundle")
     assert (manifest.name, manifest.context) == ("checkpoint", 128)
-    assert {network.tokens for network in manifest.networks if network.role == "block"} == {1, 16, 64}
+    assert {network.tokens for network in manifest.networks if network.role == "block"} == {1, 8, 16, 32, 64}
 
 
 @pytest.mark.parametrize("quantize", ["int8", "int4"])

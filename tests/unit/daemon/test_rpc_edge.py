@@ -105,16 +105,6 @@ async def test_a_fault_of_ours_is_logged_and_does_not_leak(
     assert "secret" in str(record.exc_info[1])
 
 
-@pytest.mark.parametrize("method", METHODS)
-async def test_an_abort_is_left_alone(service: Acted, method: str) -> None:
-    async def act(request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.ALREADY_EXISTS, "as said")
-
-    service.act = act
-
-    assert await service.failure(method) == Failure(grpc.StatusCode.ALREADY_EXISTS, "as said")
-
-
 async def test_an_error_after_some_answers_ends_the_stream(service: Acted) -> None:
     async def act(request: Any, context: Any) -> Any:
         await context.write(wire.GenerateResponse(delta=wire.Delta(text="half")))

@@ -21,7 +21,7 @@ from tests.support.failure import Failure
 from tests.support.service_in_process import VOCABULARY, Service, service_in_process
 
 SERVICE = "wizardtpu.v1.GenerationService"
-CONTEXT = 64
+CONTEXT = 2048  # as good as endless at the pace of `until_running`
 
 
 @pytest.fixture
@@ -149,6 +149,7 @@ async def test_a_cancelled_call_makes_way(service: Service) -> None:
 
     await asyncio.wait_for(to_the_end(after), PATIENCE)
     assert service.scheduler.finished_requests == 2
+    assert service.scheduler.generated_tokens < CONTEXT / 2
 
 
 async def test_a_bad_request_is_refused_before_the_queue(service: Service) -> None:

@@ -88,8 +88,6 @@ def _parsed(request: Any, message: Descriptor) -> Any:
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
     if not isinstance(error, WizardtpudError):
         log.exception("a call failed unexpectedly")
         error = WizardtpudError("internal error; the daemon's log has it")
