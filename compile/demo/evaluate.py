@@ -25,6 +25,7 @@ BATCH_SIZE = 32
 SEED = 1
 MARGIN_QUANTILE = 0.001
 SHOWN_FAILURES = 8
+FEWEST_QUESTIONS = 200
 
 
 class Question(NamedTuple):
@@ -65,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for precision in Precision:
         model = quantized_copy(network, precision)
         for kind, questions in _questions().items():
-            rate = measure(model, tokenizer, questions[:: options.every])
+            rate = measure(model, tokenizer, _thinned(questions, options.every))
             print(f"{precision.value:25s} {kind:18s} {rate}", flush=True)
             for text in rate.failed[:SHOWN_FAILURES]:
                 print(f"    {text!r}")
@@ -118,6 +119,11 @@ def _later_turns(questions: Sequence[Question]) -> list[Question]:
         question._replace(history=tuple(Turn(past.text, past.answer) for past in rng.sample(questions, 2)))
         for question in rng.sample(questions, len(questions) // 10)
     ]
+
+
+def _thinned(questions: Sequence[Question], every: int) -> Sequence[Question]:
+    """Each n-th question, or more of them if few would be left."""
+    return questions[:: max(1, min(every, len(questions) // FEWEST_QUESTIONS))]
 
 
 def _works(model: GPTBigCodeForCausalLM, tokenizer: Tokenizer, question: Question) -> bool:
