@@ -43,7 +43,8 @@ buf: proto/node_modules/.package-lock.json
 
 proto/node_modules/.package-lock.json: proto/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: buf, which checks the protocol, comes as an npm package (apt install npm)"; exit 1; }
-	@cd proto && npm ci --silent --no-progress
+	@# Not "npm ci": it refuses the lock where an index carries no builds of buf for other systems.
+	@cd proto && npm install --no-save --ignore-scripts --silent --no-progress
 
 fmt: $(STAMP) ## Format the code
 	@$(BIN)/ruff format --quiet .
