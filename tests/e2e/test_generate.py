@@ -106,7 +106,7 @@ def test_system_message_replaces_the_preamble(daemon: DaemonProcess) -> None:
 
 
 def _sampled(seed: int | None) -> wire.GenerateRequest:
-    sampling = wire.SamplingOptions(temperature=1.5, top_k=50, top_p=0.99, repetition_penalty=1.1, seed=seed)
+    sampling = wire.SamplingOptions(temperature=6, top_k=50, top_p=0.99, repetition_penalty=1.1, seed=seed)
     stopping = wire.StoppingOptions(max_new_tokens=48)
     return wire.GenerateRequest(instruction=QUICKSORT, sampling=sampling, stopping=stopping, response=WITH_IDS)
 

@@ -32,7 +32,7 @@ def records(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 def fail_and_log(reason: str) -> None:
     try:
-        raise ValueError(reason)  # noqa: TRY301
+        raise ValueError(reason)
     except ValueError:
         log.exception("failed", id=1)
 

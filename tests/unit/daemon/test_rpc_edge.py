@@ -14,7 +14,9 @@ import pytest
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu.v1 import generation_pb2_grpc as stubs
 from wizardtpud.errors import QueueFullError, SlowReaderError
+from wizardtpud.observability.metrics import Metrics
 from wizardtpud.rpc.edge import Edge
+from wizardtpud.rpc.journal import Journal
 from wizardtpud.rpc.malformed import MAX_REQUEST_BYTES
 from wizardtpud.rpc.server import SERVICE
 
@@ -58,9 +60,14 @@ async def unused(request: Any, context: Any) -> Any:
 
 
 @pytest.fixture
-async def service(tmp_path: Path) -> AsyncIterator[Acted]:
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+async def service(tmp_path: Path, metrics: Metrics) -> AsyncIterator[Acted]:
     address = f"unix:{tmp_path}/socket"
-    server = grpc.aio.server(interceptors=[Edge(SERVICE)])
+    server = grpc.aio.server(interceptors=[Edge(SERVICE, Journal(metrics))])
     async with grpc.aio.insecure_channel(address) as channel:
         acted = Acted(channel, unused)
         stubs.add_GenerationServiceServicer_to_server(acted, server)
@@ -127,6 +134,13 @@ async def test_text_that_is_not_utf8_is_refused_by_field(service: Acted, method:
 
     assert failure.code is grpc.StatusCode.INVALID_ARGUMENT
     assert failure.fields == ({"Generate": "prompt", "Tokenize": "text"}[method],)
+
+
+async def test_a_generation_that_gets_no_further_is_counted(service: Acted, metrics: Metrics) -> None:
+    await service.failure("Generate", INVALID)
+    await service.failure("Tokenize", INVALID)
+
+    assert metrics.registry.get_sample_value("wizardtpud_requests_total", {"outcome": "invalid"}) == 1
 
 
 @pytest.mark.parametrize("method", ["Generate", "Tokenize", "GetModel"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 from google.protobuf.message import DecodeError, Message
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpud.errors import InvalidRequestError
@@ -47,7 +47,6 @@ def marked_requests(draw: st.DrawFn) -> tuple[wire.GenerateRequest, str]:
     return request, field
 
 
-@settings(deadline=None)
 @given(marked_requests(), st.sampled_from(BROKEN))
 def test_the_string_that_is_not_utf8_is_named(marked: tuple[wire.GenerateRequest, str], broken: bytes) -> None:
     request, path = marked
@@ -105,7 +104,6 @@ def test_too_many_bytes_are_not_looked_into() -> None:
     assert error.description == f"has {MAX_REQUEST_BYTES + 1} bytes, but may have at most {MAX_REQUEST_BYTES}"
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_explained_if_they_do_not_parse(raw: bytes) -> None:
     try:

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpud.engine.sampling import Sampling
@@ -161,7 +161,6 @@ def test_stop_sequences_have_limits() -> None:
     assert refusal(stopping(stop_sequences=["x", "x", ""])).field == "stopping.stop_sequences[2]"
 
 
-@settings(deadline=None)
 @given(
     temperature=float32,
     top_k=uint32,
@@ -189,7 +188,6 @@ def test_any_sampling_is_sound_or_refused_by_a_field_that_is_wrong(**values: Any
         assert all(value is None or getattr(chosen, name) == value for name, value in values.items())
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=300), max_size=20), st.none() | uint32)
 def test_any_stopping_is_sound_or_refused(sequences: list[str], max_new_tokens: int | None) -> None:
     sound = len(sequences) <= 16 and all(1 <= len(sequence) <= 256 for sequence in sequences)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpud.errors import InvalidRequestError
@@ -130,7 +130,6 @@ async def test_no_text_has_no_tokens() -> None:
     assert await PROMPTS.of_tokenize(wire.TokenizeRequest(text="")) == []
 
 
-@settings(deadline=None)
 @given(st.text(max_size=200))
 async def test_any_text_is_encoded(text: str) -> None:
     assert TOKENIZER.decode(await PROMPTS.of_tokenize(wire.TokenizeRequest(text=text))) == text

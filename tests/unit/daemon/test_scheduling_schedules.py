@@ -92,7 +92,7 @@ def serve(schedule: list[tuple[str, int]], slots: int, drafted: int, end: str) -
     return clients, engine
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(schedules, st.integers(1, 3), st.integers(1, 2), st.sampled_from(["drain", "stop"]))
 def test_any_schedule(schedule: list[tuple[str, int]], slots: int, drafted: int, end: str) -> None:
     clients, engine = serve(schedule, slots, drafted, end)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import heapq
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from wizardtpud.scheduling.wait_estimate import WaitEstimate
 
@@ -83,7 +83,6 @@ def test_the_newest_durations_weigh_the_most(clock: Clock) -> None:
     assert estimate.of(1) == pytest.approx(10.0 * 0.64 + 20.0 * 0.36)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 4), st.lists(st.integers(0, 9), max_size=4), st.integers(1, 12))
 def test_requests_of_equal_duration_are_foreseen_exactly(slots: int, served: list[int], position: int) -> None:
     clock, duration = Clock(), 10.0

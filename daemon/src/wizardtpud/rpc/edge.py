@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 
 from wizardtpud.errors import WizardtpudError
 from wizardtpud.observability.logging import log
+from wizardtpud.rpc.journal import Journal
 from wizardtpud.rpc.malformed import MAX_REQUEST_BYTES, explain
 from wizardtpud.rpc.statuses import status_of
 
@@ -24,9 +25,15 @@ class _Malformed:
 
 
 class Edge(grpc.aio.ServerInterceptor):
-    """Turns errors into statuses, and messages that cannot be taken into errors that name the field."""
+    """Turns errors into statuses, and messages that cannot be taken into errors that name the field.
 
-    def __init__(self, service: ServiceDescriptor) -> None:
+    Args:
+        service: the daemon's own; calls of others pass untouched.
+        journal: of the streaming calls; what gets no further than here is recorded here.
+    """
+
+    def __init__(self, service: ServiceDescriptor, journal: Journal) -> None:
+        self._journal = journal
         self._requests: dict[str, Descriptor] = {
             f"/{service.full_name}/{method.name}": method.input_type for method in service.methods
         }
@@ -42,7 +49,9 @@ class Edge(grpc.aio.ServerInterceptor):
             return handler
         if handler.response_streaming:  # a coroutine that writes, so that cancelling it ends it at once
             return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, message), _lenient(handler), handler.response_serializer
+                _stream(handler.unary_stream, message, self._journal),
+                _lenient(handler),
+                handler.response_serializer,
             )
         return grpc.unary_unary_rpc_method_handler(
             _unary(handler.unary_unary, message), _lenient(handler), handler.response_serializer
@@ -64,27 +73,28 @@ def _unary(
 ) -> Callable[[Any, Any], Awaitable[Any]]:
     async def wrapped(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> Any:
         try:
-            return await call(_parsed(request, message), context)
+            if isinstance(request, _Malformed):
+                raise explain(message, request.raw)
+            return await call(request, context)
         except Exception as error:  # the edge: nothing is above it but gRPC
             return await _abort(context, error)
 
     return wrapped
 
 
-def _stream(call: Callable[[Any, Any], Awaitable[None]], message: Descriptor) -> Callable[[Any, Any], Any]:
+def _stream(
+    call: Callable[[Any, Any], Awaitable[None]], message: Descriptor, journal: Journal
+) -> Callable[[Any, Any], Any]:
     async def wrapped(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> None:
         try:
-            await call(_parsed(request, message), context)
+            if isinstance(request, _Malformed):
+                with journal.entry(context):
+                    raise explain(message, request.raw)
+            await call(request, context)
         except Exception as error:  # the edge: nothing is above it but gRPC
             await _abort(context, error)
 
     return wrapped
-
-
-def _parsed(request: Any, message: Descriptor) -> Any:
-    if isinstance(request, _Malformed):
-        raise explain(message, request.raw)
-    return request
 
 
 async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) -> None:

@@ -52,8 +52,7 @@ class Prompts:
         Raises:
             InvalidRequestError: nothing given, an empty instruction, or a role that does not exist.
         """
-        field = request.WhichOneof("input") or "input"
-        return await self._encode(request.text if field == "text" else self._text(request, field))
+        return await self._encode(self._text(request, request.WhichOneof("input") or "input"))
 
     def checked_ids(self, field: str, ids: Iterable[int]) -> list[int]:
         """The ids as a list, if each is in the vocabulary.
@@ -79,11 +78,14 @@ class Prompts:
         if field == "messages":
             return self._template.render(_messages(request.messages))
         if field == "input":
-            raise InvalidRequestError(field, "is missing: set instruction, prompt, messages or token_ids")
+            choices = [choice.name for choice in request.DESCRIPTOR.oneofs_by_name[field].fields]
+            raise InvalidRequestError(field, f"is missing: set one of {', '.join(choices)}")
         text: str = getattr(request, field)
+        if field != "instruction":
+            return text
         if not text.strip():
             raise InvalidRequestError(field, "is empty")
-        return self._template.render([Message("user", text)]) if field == "instruction" else text
+        return self._template.render([Message("user", text)])
 
 
 def _messages(conversation: wire.Conversation) -> list[Message]:

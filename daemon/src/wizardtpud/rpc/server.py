@@ -38,7 +38,7 @@ def make_server(servicer: GenerationServicer, serving: Serving, addresses: Itera
     Raises:
         ConfigurationError: an address cannot be bound.
     """
-    server = grpc.aio.server(interceptors=[Edge(SERVICE)], options=_OPTIONS)
+    server = grpc.aio.server(interceptors=[Edge(SERVICE, servicer.journal)], options=_OPTIONS)
     stubs.add_GenerationServiceServicer_to_server(servicer, server)
     health_pb2_grpc.add_HealthServicer_to_server(serving.health, server)
     health_name = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name

@@ -34,10 +34,10 @@ class Serving:
 
     async def become(self, state: ServingState) -> None:
         self.state = state
-        serving = state is ServingState.SERVING
-        health = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        answer = health_pb2.HealthCheckResponse
+        status = answer.SERVING if state is ServingState.SERVING else answer.NOT_SERVING
         for service in self._services:
-            await self.health.set(service, health)
+            await self.health.set(service, status)
 
     def check_loaded(self) -> None:
         """Raises LoadingError while the model is being loaded. A draining scheduler refuses by itself."""
