@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -78,7 +79,8 @@ def names(events: list[wire.GenerateResponse]) -> list[str | None]:
 async def test_the_life_of_a_call(service: Service) -> None:
     events = await events_of(service, request([30, 31, 32]))
 
-    assert names(events) == ["queued", "started", "delta", "delta", "delta", "finished"]
+    kinds = names(events)
+    assert (kinds[:3], set(kinds[2:-1]), kinds[-1]) == (["queued", "started", "delta"], {"delta"}, "finished")
     text = "".join(event.delta.text for event in events)
     assert text == service.tokenizer.decode([33, 34, 35])
     assert events[1].started.prompt_tokens == 3
@@ -87,6 +89,25 @@ async def test_the_life_of_a_call(service: Service) -> None:
     assert (finished.usage.prompt_tokens, finished.usage.generated_tokens) == (3, 3)
     assert finished.seed == events[1].started.seed
     assert not any(event.delta.tokens for event in events)
+
+
+async def test_no_token_waits_for_the_next(service: Service) -> None:
+    """However much deltas may gather while a model is fast: each token here is made when the last one is read."""
+    may_go_on = threading.Semaphore(0)
+
+    def successor(token: int) -> int:
+        assert may_go_on.acquire(timeout=PATIENCE)
+        return token + 1
+
+    service.runtime.successor = successor
+    texts = []
+    async for event in service.stub.Generate(request([30], 5), timeout=PATIENCE):
+        if event.HasField("delta"):
+            texts.append(event.delta.text)
+        if not event.HasField("queued"):
+            may_go_on.release()
+
+    assert texts == [service.tokenizer.decode([token]) for token in range(31, 36)]
 
 
 async def test_the_end_of_the_text_is_a_token_and_no_text(service: Service) -> None:

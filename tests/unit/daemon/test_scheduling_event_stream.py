@@ -4,14 +4,20 @@ import asyncio
 import threading
 from collections.abc import Callable
 
+import pytest
+from wizardtpud.engine.token import Token
 from wizardtpud.scheduling.event_stream import EventStream
-from wizardtpud.scheduling.events import Delta, Event
+from wizardtpud.scheduling.events import Delta, Event, Queued
 
 from tests.support.eventually import PATIENCE
 
 
+def numbered(number: int) -> Queued:
+    return Queued(number, None)
+
+
 def delta(number: int) -> Delta:
-    return Delta(str(number), ())
+    return Delta(str(number), (Token(number),))
 
 
 def never() -> None:
@@ -30,7 +36,7 @@ def in_thread(work: Callable[[], object]) -> threading.Thread:
 
 async def test_events_come_out_in_the_order_they_went_in() -> None:
     stream = EventStream(10, never)
-    events = [delta(number) for number in range(5)]
+    events = [numbered(number) for number in range(5)]
 
     assert all(stream.put(event) for event in events)
 
@@ -44,9 +50,9 @@ async def test_a_reader_that_waits_is_woken_by_another_thread() -> None:
         await asyncio.sleep(0)  # it waits now
         assert not reading.done()
 
-        thread = in_thread(lambda: stream.put(delta(number)))  # noqa: B023
+        thread = in_thread(lambda: stream.put(numbered(number)))  # noqa: B023
 
-        assert await asyncio.wait_for(reading, PATIENCE) == delta(number)
+        assert await asyncio.wait_for(reading, PATIENCE) == numbered(number)
         thread.join(PATIENCE)
 
 
@@ -57,22 +63,22 @@ async def test_a_reader_that_was_cancelled_loses_no_event() -> None:
     reading.cancel()
     await asyncio.wait([reading])
 
-    stream.put(delta(1))
+    stream.put(numbered(1))
 
-    assert await taken(stream, 1) == [delta(1)]
+    assert await taken(stream, 1) == [numbered(1)]
 
 
 async def test_a_full_stream_says_so_once_and_takes_nothing_more() -> None:
     overflows: list[str] = []
     stream = EventStream(2, lambda: overflows.append("overflow"))
 
-    accepted = [stream.put(delta(number)) for number in range(5)]
+    accepted = [stream.put(numbered(number)) for number in range(5)]
 
     assert accepted == [True, True, False, False, False]
     assert stream.overflowed
     assert overflows == []  # not in the thread that puts
-    assert await taken(stream, 2) == [delta(0), delta(1)]
-    assert not stream.put(delta(9))
+    assert await taken(stream, 2) == [numbered(0), numbered(1)]
+    assert not stream.put(numbered(9))
     await asyncio.sleep(0)
     assert overflows == ["overflow"]
 
@@ -81,8 +87,8 @@ async def test_a_reader_that_keeps_up_makes_room() -> None:
     stream = EventStream(1, never)
 
     for number in range(5):
-        assert stream.put(delta(number))
-        assert await taken(stream, 1) == [delta(number)]
+        assert stream.put(numbered(number))
+        assert await taken(stream, 1) == [numbered(number)]
 
 
 async def test_an_overflow_in_another_thread_is_told_in_the_loop() -> None:
@@ -95,7 +101,7 @@ async def test_an_overflow_in_another_thread_is_told_in_the_loop() -> None:
 
     stream = EventStream(0, on_overflow)
 
-    thread = in_thread(lambda: stream.put(delta(0)))
+    thread = in_thread(lambda: stream.put(numbered(0)))
 
     await asyncio.wait_for(told.wait(), PATIENCE)
     assert threads == [threading.get_ident()]
@@ -108,11 +114,11 @@ async def test_a_thread_that_puts_as_fast_as_it_can() -> None:
 
     def put_all() -> None:
         for number in range(count):
-            assert stream.put(delta(number))
+            assert stream.put(numbered(number))
 
     thread = in_thread(put_all)
 
-    assert await taken(stream, count) == [delta(number) for number in range(count)]
+    assert await taken(stream, count) == [numbered(number) for number in range(count)]
     thread.join(PATIENCE)
 
 
@@ -123,11 +129,69 @@ async def test_a_thread_that_waits_until_each_event_is_read() -> None:
     def put_all() -> None:
         for number in range(2_000):
             assert read.acquire(timeout=PATIENCE)
-            assert stream.put(delta(number))
+            assert stream.put(numbered(number))
 
     thread = in_thread(put_all)
 
     for number in range(2_000):
-        assert await asyncio.wait_for(stream.get(), PATIENCE) == delta(number)
+        assert await asyncio.wait_for(stream.get(), PATIENCE) == numbered(number)
         read.release()
     thread.join(PATIENCE)
+
+
+async def test_deltas_that_wait_together_are_read_as_one() -> None:
+    stream = EventStream(10, never)
+    for event in (delta(0), delta(1), numbered(7), delta(2), delta(3), delta(4)):
+        stream.put(event)
+
+    assert await taken(stream, 3) == [
+        Delta("01", (Token(0), Token(1))),
+        numbered(7),
+        Delta("234", (Token(2), Token(3), Token(4))),
+    ]
+
+
+async def test_a_rest_ends_after_its_time() -> None:
+    stream = EventStream(10, never)
+    stream.put(delta(0))
+
+    await asyncio.wait_for(stream.rest(0.001), PATIENCE)
+
+    assert await taken(stream, 1) == [delta(0)]
+
+
+@pytest.mark.parametrize(
+    "ending", [[delta(number) for number in range(5)], [numbered(1)], [delta(0), numbered(1)]], ids=str
+)
+async def test_a_rest_ends_early(ending: list[Event]) -> None:
+    """Half of the capacity is used, or there is more to tell than text."""
+    stream = EventStream(10, never)
+    resting = asyncio.create_task(stream.rest(3600))
+    await asyncio.sleep(0)
+
+    in_thread(lambda: [stream.put(event) for event in ending]).join(PATIENCE)
+
+    await asyncio.wait_for(resting, PATIENCE)
+
+
+async def test_too_little_does_not_end_a_rest() -> None:
+    stream = EventStream(10, never)
+    resting = asyncio.create_task(stream.rest(3600))
+    await asyncio.sleep(0)
+
+    in_thread(lambda: [stream.put(delta(number)) for number in range(4)]).join(PATIENCE)
+    await asyncio.sleep(0.01)
+
+    assert not resting.done()
+    resting.cancel()
+
+
+async def test_a_reader_that_rested_is_woken_by_the_next_event() -> None:
+    stream = EventStream(10, never)
+    await asyncio.wait_for(stream.rest(0.001), PATIENCE)
+    reading = asyncio.create_task(stream.get())
+    await asyncio.sleep(0)
+
+    in_thread(lambda: stream.put(delta(0))).join(PATIENCE)
+
+    assert await asyncio.wait_for(reading, PATIENCE) == delta(0)

@@ -18,6 +18,9 @@ from wizardtpud.scheduling.scheduler import Scheduler
 from wizardtpud.text.tokenizer import Tokenizer
 from wizardtpud.text.transcript import Transcript
 
+# The least time between two Deltas: too short to be seen, and long enough to spare a model that writes thousands
+# of tokens a second the thread switches of a message for each. One on a chip takes longer for every token.
+_DELTA_SECONDS = 0.005
 Context = grpc.aio.ServicerContext[wire.GenerateRequest, wire.GenerateResponse]
 
 
@@ -75,6 +78,8 @@ class Generation:
             await context.write(self._message(event))
             if isinstance(event, Finished):
                 return event
+            if isinstance(event, Delta):
+                await self._events.rest(_DELTA_SECONDS)
 
     def _message(self, event: Event) -> wire.GenerateResponse:
         match event:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
-from wizardtpud.scheduling.events import Event
+from wizardtpud.scheduling.events import Delta, Event
 
 
 class EventStream:
     """Events of one request: put by any thread without waiting, read by one coroutine.
+
+    Waking the reader costs two thread switches, which a fast model would pay for every token. So a reader
+    may `rest`, and Deltas that wait together are read as one.
 
     Args:
         capacity: how many events may wait to be read.
@@ -25,6 +29,7 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
         self._readable = asyncio.Event()
         self._woken = False
+        self._wake_at = 1
         self.overflowed = False
 
     def put(self, event: Event) -> bool:
@@ -36,16 +41,39 @@ class EventStream:
             self._loop.call_soon_threadsafe(self._on_overflow)
             return False
         self._events.append(event)
-        if not self._woken:  # waking the loop costs a system call: once per batch of events is enough
+        if not self._woken and (len(self._events) >= self._wake_at or not isinstance(event, Delta)):
             self._woken = True
             self._loop.call_soon_threadsafe(self._readable.set)
         return True
 
     async def get(self) -> Event:
-        """The next event, in the order they were put."""
+        """The next event, in the order they were put; a Delta has all the following ones in it that are there."""
+        self._wake_at = 1
         while not self._events:
-            self._readable.clear()
-            self._woken = False
-            if not self._events:  # one may have come before the flag was down
-                await self._readable.wait()
-        return self._events.popleft()
+            await self._wait()
+        event = self._events.popleft()
+        return self._gathered(event) if isinstance(event, Delta) else event
+
+    async def rest(self, seconds: float) -> None:
+        """Lets Deltas gather, but no longer than until half of the capacity is used or another event comes."""
+        self._wake_at = self._capacity // 2
+        with suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._wait(), seconds)
+
+    async def _wait(self) -> None:
+        self._readable.clear()
+        self._woken = False
+        if len(self._events) < self._wake_at:  # they may have come before the flag was down
+            await self._readable.wait()
+
+    def _gathered(self, first: Delta) -> Delta:
+        deltas = [first]
+        while self._events and isinstance(self._events[0], Delta):
+            following = self._events.popleft()
+            assert isinstance(following, Delta)
+            deltas.append(following)
+        if len(deltas) == 1:
+            return first
+        return Delta(
+            "".join(delta.text for delta in deltas), tuple(token for delta in deltas for token in delta.tokens)
+        )
