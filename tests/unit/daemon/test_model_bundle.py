@@ -122,7 +122,7 @@ class TestFiles:
 
     def test_a_name_that_no_file_can_have(self, directory: Path) -> None:
         write_manifest(directory, manifest({**CONTENTS, "a\0b": b"x"}))
-        refused(directory, r"cannot open 'a\x00b': embedded null byte")
+        refused(directory, r"cannot open 'a\x00b': ", "embedded null")  # Pythons word it differently
 
     @pytest.mark.parametrize("name", ["../outside", "nets/../../outside", "{absolute}"])
     def test_a_path_out_of_the_bundle(self, directory: Path, tmp_path: Path, name: str) -> None:
