@@ -17,7 +17,7 @@ MADE_FROM := requirements/dev.txt $(DISTRIBUTIONS:%=%/pyproject.toml) proto/gene
 $(STAMP): $(MADE_FROM)
 	@packaging/check-python $(PYTHON)
 	@echo "setting up $(VENV) (about half a minute, once) ..."
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/pip install --quiet --require-hashes -r requirements/dev.txt
 	@$(BIN)/pip install --quiet --no-deps --no-build-isolation $(DISTRIBUTIONS:%=--editable ./%)
 	@touch $@
@@ -57,7 +57,7 @@ bench: $(STAMP) ## Measure, and write docs/BENCHMARKS.md
 # Foreign implementations, for comparison alone. The CPU build of torch is asked for by name, so that an index
 # without it refuses at once instead of sending the build for GPUs.
 .venv-reference/.ready: requirements/reference.txt
-	@test -x .venv-reference/bin/python || $(PYTHON) -m venv .venv-reference
+	@test -x .venv-reference/bin/pip || $(PYTHON) -m venv .venv-reference
 	@.venv-reference/bin/pip install --quiet 'torch==2.13.0+cpu'
 	@.venv-reference/bin/pip install --quiet --require-hashes -r requirements/reference.txt
 	@touch $@

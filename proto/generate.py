@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import sysconfig
 from pathlib import Path
@@ -24,7 +26,8 @@ class GenerateStubs(BuildHookInterface[Any]):
 
 def generate(root: Path, protos: list[Path]) -> None:
     """Runs protoc; raises SystemExit with protoc's code if it refuses a file."""
-    scripts = Path(sysconfig.get_path("scripts"))
+    # pip builds in an environment whose scripts are on PATH; without it, they are beside the interpreter.
+    places = os.pathsep.join([os.environ.get("PATH", ""), sysconfig.get_path("scripts")])
     arguments = [
         "protoc",
         f"--proto_path={root}",
@@ -32,7 +35,7 @@ def generate(root: Path, protos: list[Path]) -> None:
         f"--python_out={root}",
         f"--pyi_out={root}",
         f"--grpc_python_out={root}",
-        f"--plugin=protoc-gen-mypy_grpc={scripts / 'protoc-gen-mypy_grpc'}",
+        f"--plugin=protoc-gen-mypy_grpc={shutil.which('protoc-gen-mypy_grpc', path=places)}",
         f"--mypy_grpc_out={root}",
         *(str(proto.relative_to(root)) for proto in protos),
     ]

@@ -38,7 +38,7 @@ class Machine:
             processor=_processor(),
             cores=len(os.sched_getaffinity(0)),
             memory=psutil.virtual_memory().total,
-            system=f"{platform.system()} {platform.release()} {platform.machine()}",
+            system=f"{platform.system()} {'.'.join(platform.release().split('.')[:2])} {platform.machine()}",
             python=platform.python_version(),
             load=os.getloadavg()[0],
             versions={name: version(name) for name in _OURS},

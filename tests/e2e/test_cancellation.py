@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import pytest
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu.v1 import generation_pb2_grpc as stubs
 
+from tests.support import deaf_client
 from tests.support.conversation import ask, asking, read_until
 from tests.support.daemon_process import DaemonProcess, environment
 from tests.support.eventually import PATIENCE, eventually
@@ -184,6 +185,19 @@ def test_client_is_killed(endless: DaemonProcess, state: str) -> None:
         endless.wait_until_running(still_running)
         eventually(lambda: _more(endless, before) == {"cancelled": 1}, "the end of the killed client's request")
     _assert_device_is_free(endless)
+
+
+def test_client_that_was_never_ready_to_read_leaves(endless: DaemonProcess) -> None:
+    """What is being sent to it fails, which is no fault of the daemon: the log says nothing worse than usual."""
+    before = endless.scrape().outcomes()
+    method = "/wizardtpu.v1.GenerationService/Generate"
+    with (
+        closing(deaf_client.call(endless.address, "/grpc.health.v1.Health/Watch")),
+        closing(deaf_client.call(endless.address, method, asking("a").SerializeToString())),
+    ):
+        endless.wait_until_running(1)
+    endless.wait_until_running(0)
+    eventually(lambda: _more(endless, before) == {"cancelled": 1}, "the end of the request of who has left")
 
 
 def test_deadline_of_a_client_that_hangs(endless: DaemonProcess) -> None:

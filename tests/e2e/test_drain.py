@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pytest
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu.v1 import generation_pb2_grpc as stubs
 
-from tests.support import health
+from tests.support import deaf_client, health
 from tests.support.conversation import Answer, ask, asking, read_until
 from tests.support.daemon_process import DaemonProcess
 from tests.support.eventually import eventually
@@ -48,6 +48,17 @@ def _failure(events: Iterator[wire.GenerateResponse]) -> Failure:
 
 def _is_stopped(failure: Failure) -> bool:
     return (failure.code, failure.reason) == (grpc.StatusCode.UNAVAILABLE, "wizardtpud/STOPPED")
+
+
+def test_stops_while_it_loads(endless_bundle: Path, tmp_path: Path) -> None:
+    daemon = DaemonProcess(endless_bundle, tmp_path)
+    try:
+        eventually(lambda: daemon.records("listening"), "a daemon that listens")
+        daemon.signal(signal.SIGTERM)
+        assert daemon.wait() == 0
+        assert daemon.records("stopped")
+    finally:
+        daemon.kill()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -102,6 +113,18 @@ def test_health_says_not_serving(start: Start) -> None:
         _draining(daemon)
         assert [next(watch) for watch in watches] == ["NOT_SERVING", "NOT_SERVING"]
         assert [health.check(channel, service) for service in services] == ["NOT_SERVING", "NOT_SERVING"]
+        running.cancel()
+        assert daemon.wait() == 0
+
+
+def test_watcher_that_does_not_read_holds_up_no_stop(start: Start) -> None:
+    with start(1000) as daemon, closing(deaf_client.call(daemon.address, "/grpc.health.v1.Health/Watch")):
+        watch = health.watch(daemon.channel())
+        assert next(watch) == "SERVING"
+        running = daemon.stub.Generate(asking("a"))
+        read_until(running, "started")
+        _draining(daemon)
+        assert next(watch) == "NOT_SERVING"
         running.cancel()
         assert daemon.wait() == 0
 

@@ -110,6 +110,7 @@ SETTINGS = {
     "unknown device": Case(("device", "tpu", "cpu"), arguments=("--device", "tpu")),
     "address of another machine": Case(("192.0.2.1:1",), arguments=("--listen", "192.0.2.1:1"), early=False),
     "socket in no directory": Case(("unix:/nowhere/s",), arguments=("--listen", "unix:/nowhere/s"), early=False),
+    "socket with a colon": Case(("unix:/nowhere/a:b",), arguments=("--listen", "unix:/nowhere/a:b"), early=False),
     "metrics of another machine": Case(("metrics", "192.0.2.1"), arguments=("--metrics", "192.0.2.1:1")),
 }
 CASES = BUNDLES | SETTINGS
@@ -199,6 +200,15 @@ def test_second_daemon_at_the_same_place(good_bundle: Path, tmp_path: Path) -> N
             _assert_failed(_run(good_bundle, "--listen", address), "listen", address, "in use", early=False)
         for address in first.addresses:
             assert health.check(first.channel(address=address)) == "SERVING"
+
+
+def test_socket_of_a_process_too_busy_to_accept(good_bundle: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with closing(socket.socket(socket.AF_UNIX)) as busy, closing(socket.socket(socket.AF_UNIX)) as waiting:
+        busy.bind(path)
+        busy.listen(0)
+        waiting.connect(path)
+        _assert_failed(_run(good_bundle, "--listen", f"unix:{path}"), "listen", path, "in use", early=False)
 
 
 def test_nothing_is_left_listening(good_bundle: Path, tmp_path: Path) -> None:

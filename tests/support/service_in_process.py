@@ -85,7 +85,7 @@ async def service_in_process(
     ended = asyncio.wrap_future(device.ended)
     try:
         await asyncio.wrap_future(device.loaded)
-        await serving.become(ServingState.SERVING)
+        serving.become(ServingState.SERVING)
         async with grpc.aio.insecure_channel(address) as channel:
             stub = stubs.GenerationServiceStub(channel)
             yield Service(stub, channel, runtime, scheduler, serving, metrics, tokenizer, ended)

@@ -23,6 +23,8 @@ from wizardtpu_client.errors import (
     WizardTPUError,
 )
 
+CANCELLED = "the call was cancelled"
+
 _BY_REASON: dict[str, type[WizardTPUError]] = {
     "QUEUE_FULL": QueueFull,
     "LOADING": Loading,
@@ -58,8 +60,11 @@ def failure_of(error: grpc.RpcError, address: str) -> WizardTPUError:
 def _kind(code: StatusCode, reason: str | None) -> type[WizardTPUError]:
     if reason in _BY_REASON:
         return _BY_REASON[reason]
-    if code is StatusCode.UNAVAILABLE:  # without a reason it was gRPC that spoke, not wizardtpud
+    # Without a reason it was gRPC that spoke, not wizardtpud.
+    if code is StatusCode.UNAVAILABLE:
         return Busy if reason else ConnectionFailed
+    if code is StatusCode.RESOURCE_EXHAUSTED and reason is None:  # a message that is too large
+        return InvalidRequest
     return _BY_CODE.get(code, ServerError)
 
 
@@ -67,6 +72,12 @@ def _message(kind: type[WizardTPUError], details: str, reason: str | None, addre
     if kind is ConnectionFailed:
         # gRPC names every layer in turn; only the last one says something to a person.
         return f"no connection to wizardtpud at {address}: {details.rpartition(': ')[2].rstrip(']')}"
-    if kind is DeadlineExceeded and reason is None:
+    if reason is not None:
+        return details
+    if kind is DeadlineExceeded:
         return f"no complete answer from wizardtpud at {address} within the timeout"
+    if kind is Cancelled:
+        return CANCELLED
+    if kind is InvalidRequest:
+        return f"gRPC cannot carry this: {details}"
     return details

@@ -41,7 +41,8 @@ def channel_options(extra: ChannelOptions) -> ChannelOptions:
 
 def _is_valid(address: str) -> bool:
     if address.startswith("unix:"):
-        return len(address) > len("unix:")
+        path = address.removeprefix("unix:")
+        return bool(path) and (not path.startswith("//") or path.startswith("///"))  # unix://host/path is none
     host, _, port = address.rpartition(":")
     bare_ipv6 = ":" in host and not (host.startswith("[") and host.endswith("]"))
     return bool(host) and not bare_ipv6 and port.isascii() and port.isdigit() and 0 < int(port) < 65536

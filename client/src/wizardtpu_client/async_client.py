@@ -24,7 +24,7 @@ _Response = TypeVar("_Response")
 
 
 class AsyncClient(BaseClient[AsyncGenerationStream]):
-    __doc__ = f"{BaseClient.__doc__}\n    To be made inside a running event loop."
+    __doc__ = f"{BaseClient.__doc__}\n    To be made inside a running event loop, else it raises RuntimeError."
 
     async def tokenize(
         self,
@@ -78,6 +78,7 @@ class AsyncClient(BaseClient[AsyncGenerationStream]):
         )
 
     def _connect(self, credentials: grpc.ChannelCredentials | None, options: ChannelOptions) -> None:
+        asyncio.get_running_loop()  # without one, gRPC would bind itself to a loop that nothing runs
         if credentials is None:
             self._channel = grpc.aio.insecure_channel(self.address, options)
         else:

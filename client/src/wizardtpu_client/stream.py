@@ -13,7 +13,7 @@ import grpc
 from grpc import StatusCode
 from wizardtpu.v1 import generation_pb2 as wire
 
-from wizardtpu_client._failure import failure_of
+from wizardtpu_client._failure import CANCELLED, failure_of
 from wizardtpu_client.errors import Cancelled, ServerError
 from wizardtpu_client.events import Delta, Event, Finished, Queued, event_of
 from wizardtpu_client.retry import Attempts, Retry
@@ -221,4 +221,4 @@ class AsyncGenerationStream(Progress):
 
 
 def _cancelled() -> Cancelled:
-    return Cancelled("the call was cancelled", code=StatusCode.CANCELLED)
+    return Cancelled(CANCELLED, code=StatusCode.CANCELLED)

@@ -11,6 +11,7 @@ from pathlib import Path
 from wizardtpud.errors import BundleError
 from wizardtpud.model.manifest import (
     FORMAT,
+    MANIFEST_NAME,
     TOKENIZER_NAME,
     Architecture,
     Manifest,
@@ -20,7 +21,7 @@ from wizardtpud.model.manifest import (
     embedding_name,
     head_name,
 )
-from wizardtpud.text.prompt_template import PromptTemplate
+from wizardtpud.text.prompt_template import Message, PromptTemplate
 
 from wizardtpu_compile.bundle_writer import BundleWriter
 from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
@@ -185,18 +186,26 @@ def _file(network: Network) -> str:
 
 
 def _chat_template(checkpoint: Checkpoint, options: BuildOptions) -> str:
-    source = options.chat_template
-    origin: str | Path = "--chat-template"
-    if source is None:
-        source, origin = read_chat_template(checkpoint.directory), checkpoint.directory
+    if options.chat_template is not None:
+        if fault := _fault(options.chat_template):
+            raise OptionError(f"--chat-template{fault}")
+        return options.chat_template
+    source = read_chat_template(checkpoint.directory)
     if source is None:
         return WIZARDCODER_CHAT_TEMPLATE
-    try:
-        PromptTemplate(source)
-    except BundleError as error:
-        kind = CheckpointError if options.chat_template is None else OptionError
-        raise kind(f"{origin}: {error}") from error
+    if fault := _fault(source):
+        raise CheckpointError(f"{checkpoint.directory}: its chat template{fault}")
     return source
+
+
+def _fault(template: str) -> str | None:
+    """What is wrong with a chat template, as the end of a sentence about it."""
+    probe = "write quicksort"
+    try:
+        prompt = PromptTemplate(template).render([Message("user", probe)])
+    except BundleError as error:
+        return str(error).removeprefix(f"{MANIFEST_NAME}: chat_template")
+    return None if probe in prompt else " makes a prompt that leaves out the instruction"
 
 
 def _check_size(network: Network, options: BuildOptions) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -13,22 +14,25 @@ import msgspec
 from wizardtpud.errors import BundleError
 from wizardtpud.model.bundle import Bundle
 
-from wizardtpu_compile.errors import CompileError, OptionError
+from wizardtpu_compile.errors import CompileError, OptionError, reason
 from wizardtpu_compile.inspect import describe
+from wizardtpu_compile.interruption import ends_at_once
 from wizardtpu_compile.options import GROUP_SIZES, BuildOptions
 from wizardtpu_compile.progress import person_progress
 
 if TYPE_CHECKING:
     from wizardtpu_compile.build import BuildResult
 
+_BROKEN_PIPE = 141  # as the shell has it for a process that SIGPIPE ended
 _EXIT_CODES = """exit codes:
   0    done
   1    the checkpoint, the bundle or the disk is not as it must be
   2    an option is wrong, or does not fit the checkpoint
   130  interrupted; nothing half-written remains
+  141  standard output was closed by its reader
 """
 _BUILD_EXAMPLE = """example:
-  wizardtpu-compile build ./WizardCoder-1B-V1.0 --quantize int4 --context 2048 -o ./wizardcoder-1b
+  wizardtpu-compile build ./WizardCoder-1B-V1.0 --target cpu --quantize int4 --context 2048 -o ./wizardcoder-1b
 """
 
 
@@ -41,8 +45,13 @@ def main() -> None:
         sys.exit(130)
     except CompileError as error:
         _fail(str(error), error.exit_code)
-    except (BundleError, OSError) as error:
+    except BundleError as error:
         _fail(str(error), 1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter's last flush complains
+        sys.exit(_BROKEN_PIPE)
+    except OSError as error:
+        _fail(reason(error), 1)
 
 
 def _fail(message: str, code: int) -> None:
@@ -58,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXIT_CODES,
         formatter_class=form,
     )
-    parser.add_argument("--version", action="version", version=version("wizardtpu-compile"))
+    parser.add_argument("--version", action="version", version=f"%(prog)s {version('wizardtpu-compile')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     build = commands.add_parser(
         "build",
@@ -112,7 +121,7 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
         help="how many tokens of a prompt one step may take; those not below the context are left out "
         f"(default: {','.join(map(str, defaults.prefill_chunks))})",
     )
-    add("--name", help="the model's name (default: name of the checkpoint directory)")
+    add("--name", type=_name, help="the model's name (default: name of the checkpoint directory)")
     add(
         "--chat-template",
         type=Path,
@@ -125,6 +134,12 @@ def _add_build_options(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_build)
 
 
+def _name(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a name is needed")
+    return text
+
+
 def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(",") if part.strip())
@@ -134,7 +149,8 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 def _build(arguments: argparse.Namespace) -> None:
     # onnx and onnxruntime take half a second: neither --help nor a wrong option needs them.
-    from wizardtpu_compile.build import build_bundle  # noqa: PLC0415
+    with ends_at_once():
+        from wizardtpu_compile.build import build_bundle  # noqa: PLC0415
 
     options = BuildOptions(
         quantize=arguments.quantize,
@@ -147,22 +163,23 @@ def _build(arguments: argparse.Namespace) -> None:
     )
     progress = functools.partial(person_progress, verbose=arguments.verbose)
     result = build_bundle(arguments.checkpoint, arguments.output, options, progress)
-    print(_as_json(result) if arguments.json else _summary(result))
+    print(_as_json(result) if arguments.json else _summary(result), flush=True)
 
 
 def _inspect(arguments: argparse.Namespace) -> None:
     bundle = Bundle.open(arguments.bundle)
     if arguments.json:
-        print(msgspec.json.encode({"digest": bundle.digest, "manifest": bundle.manifest}).decode())
+        print(msgspec.json.encode({"digest": bundle.digest, "manifest": bundle.manifest}).decode(), flush=True)
     else:
-        print(*describe(bundle), sep="\n")
+        print(*describe(bundle), sep="\n", flush=True)
 
 
 def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise OptionError(f"--chat-template {path} cannot be read: {error}") from None
+        cause = reason(error) if isinstance(error, OSError) else f"{path}: it is not UTF-8 text"
+        raise OptionError(f"--chat-template cannot be read: {cause}") from None
 
 
 def _size(result: BuildResult) -> int:
@@ -192,7 +209,3 @@ def _as_json(result: BuildResult) -> str:
         "seconds": round(result.seconds, 3),
     }
     return msgspec.json.encode(summary).decode()
-
-
-if __name__ == "__main__":
-    main()

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 
+def reason(error: OSError) -> str:
+    """What the operating system refused, without its number."""
+    cause = error.strerror or str(error)
+    return f"{error.filename}: {cause}" if error.filename else cause
+
+
 class CompileError(Exception):
     """Root of everything the compiler raises on purpose."""
 

@@ -40,7 +40,8 @@ class ProgressBar:
         self._verbose = verbose
         name, share, left = TextColumn("{task.description:16}"), TaskProgressColumn(), TimeRemainingColumn()
         console = Console(stderr=True)
-        self._bar = Progress(SpinnerColumn(), name, BarColumn(), share, left, console=console, transient=True)
+        spinner = SpinnerColumn("line")  # of ASCII alone
+        self._bar = Progress(spinner, name, BarColumn(), share, left, console=console, transient=True)
         self._task = self._bar.add_task("", total=total)
         self._bar.start()
 
@@ -83,5 +84,5 @@ class ProgressLines:
 
 
 def person_progress(total: int, verbose: bool) -> BuildProgress:
-    """A bar if standard error is a terminal, else lines."""
-    return (ProgressBar if sys.stderr.isatty() else ProgressLines)(total, verbose)
+    """A bar if standard error is a terminal that can move its cursor, else lines."""
+    return (ProgressBar if Console(stderr=True).is_interactive else ProgressLines)(total, verbose)

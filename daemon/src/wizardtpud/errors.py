@@ -57,7 +57,7 @@ class DrainingError(RetryableError):
 
 
 class StoppedError(RetryableError):
-    """The daemon stopped before the request was finished."""
+    """The daemon stopped before a request was finished, or the model loaded."""
 
 
 class SlowReaderError(WizardtpudError):

@@ -35,7 +35,7 @@ def test_cancel_while_reading(hanging: ScriptedServer, client: w.Client) -> None
     deltas = iter(stream)
     next(deltas)
     stream.cancel()
-    with pytest.raises(w.Cancelled):
+    with pytest.raises(w.Cancelled, match=r"^the call was cancelled$"):
         next(deltas)
     assert hanging.service.ended.wait(SECONDS)
 

@@ -168,7 +168,7 @@ def test_a_retry_is_told(server: ScriptedServer, run: Run, monkeypatch: pytest.M
     server.plays(play(full), answer("Hello."))
     outcome = run("x")
     assert (outcome.code, outcome.out) == (0, "Hello.\n")
-    assert outcome.err.startswith("the queue is full; trying again in 0.")
+    assert outcome.err.startswith("trying again in 0.")
 
 
 def _try_patience(_context: object) -> None:

@@ -52,8 +52,20 @@ def test_a_failed_turn_is_told_and_forgotten(server: ScriptedServer, run: Run) -
     failure = refuse(StatusCode.INTERNAL, "DEVICE_FAILURE", "the device failed")
     server.plays(play(started(), delta("Hel"), failure), answer("Two."))
     outcome = run("chat", piped=b"first\nsecond\n")
-    assert (outcome.code, outcome.out, outcome.err) == (0, "HelTwo.\n", "the device failed\n")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "Hel\nTwo.\n", "the device failed\n")
     assert turns(server)[1] == [(USER, "second")]
+
+
+def test_a_conversation_that_is_too_long_has_a_way_on(server: ScriptedServer, run: Run) -> None:
+    too_long = play(refuse(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", "too long"))
+    server.plays(too_long, answer("One."), too_long)
+    outcome = run("chat", piped=b"first\nsecond\nthird\n")
+    assert outcome.err == "too long\ntoo long (/reset forgets the conversation)\n"
+
+
+def test_without_a_daemon_it_says_what_to_do(server: ScriptedServer, run: Run) -> None:
+    server.__exit__()
+    assert "(is it running? --address or WIZARDTPU_ADDRESS says where)" in run("chat", piped=b"first\n").err
 
 
 def test_the_exit_code_is_that_of_the_last_turn(server: ScriptedServer, run: Run) -> None:

@@ -63,6 +63,7 @@ def test_version(run: Run) -> None:
         (["--timeout", "nan", "x"], b"", "nan is not a number of seconds above 0"),
         (["--timeout", "soon", "x"], b"", "soon is not a number of seconds"),
         (["--address", "nowhere", "x"], b"", "address 'nowhere' is neither host:port"),
+        (["--address", "unix://run/socket", "x"], b"", "address 'unix://run/socket' is neither"),
         (["-x", "--json", "x"], b"", "not allowed with argument"),
         (["--raw", "--system", "s", "x"], b"", "--raw gives the model the text as it is"),
         (["--logprobs", "2", "x"], b"", "--logprobs are shown only with --json"),
@@ -94,7 +95,7 @@ def test_what_cannot_be_used(
 def test_exit_codes(server: ScriptedServer, run: Run, code: StatusCode, reason: str, exit_code: ExitCode) -> None:
     server.plays(play(queued(1), started(), delta("Hel"), refuse(code, reason, "because of this")))
     outcome = run("x")
-    assert (outcome.code, outcome.out) == (exit_code, "Hel")
+    assert (outcome.code, outcome.out) == (exit_code, "Hel\n")
     assert outcome.err == "wizardtpu-client: because of this\n"
 
 

@@ -52,10 +52,10 @@ class Terminal:
         """Reads until the text appears; fails if nothing comes for a long time."""
         while text not in self.seen:
             assert select.select([self._here], [], [], 20)[0], repr(self.seen)
-            self.seen += os.read(self._here, 4096).decode()
+            self.seen += os.read(self._here, 4096).decode(errors="replace")
 
     def type(self, text: str) -> None:
-        os.write(self._here, text.encode())
+        os.write(self._here, text.encode(errors="surrogateescape"))
 
     def close(self) -> None:
         os.close(self._here)
@@ -102,6 +102,25 @@ def test_a_reader_that_goes_away_ends_it_quietly(server: ScriptedServer) -> None
         assert running.wait(20) == ExitCode.BROKEN_PIPE
         assert running.stderr.read() == b""
     assert server.service.ended.wait(10)
+
+
+@pytest.mark.parametrize(("closed", "out"), [("<&-", b"Hello.\n"), (">&-", b""), ("2>&-", b"Hello.\n")])
+def test_a_stream_that_is_closed(server: ScriptedServer, closed: str, out: bytes) -> None:
+    environment = {**os.environ, "WIZARDTPU_ADDRESS": server.address}
+    shell = ["sh", "-c", f'"$@" {closed}', "sh", *COMMAND, "x"]
+    outcome = subprocess.run(
+        shell, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False
+    )
+    assert (outcome.returncode, outcome.stdout, outcome.stderr) == (0, out, b"")
+
+
+def test_ctrl_c_at_a_terminal_ends_the_line(server: ScriptedServer, terminal: Terminal) -> None:
+    server.plays(play(queued(1), started(), delta("Hel"), until_cancelled))
+    with process(server, "x", stdout=terminal.end, stderr=terminal.end) as running:
+        terminal.until("Hel")
+        running.send_signal(signal.SIGINT)
+        assert running.wait(20) == ExitCode.INTERRUPTED
+    terminal.until("Hel\r\n")
 
 
 def test_a_full_disk_is_told(server: ScriptedServer) -> None:
@@ -158,6 +177,22 @@ def test_chat_at_a_terminal(server: ScriptedServer, terminal: Terminal) -> None:
         running.send_signal(signal.SIGINT)
         terminal.type("\n")  # wakes readline, which misses a signal that comes just before it listens
         terminal.type("second\n")
+        terminal.until("Hello.\r\n> ")
+        terminal.type("\x04")
+        assert running.wait(20) == ExitCode.OK
+
+
+def test_chat_outlives_a_line_that_is_not_text(
+    server: ScriptedServer, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    server.plays(answer("Hello."))
+    ends = {"stdin": terminal.end, "stdout": terminal.end, "stderr": terminal.end}
+    with process(server, "chat", **ends) as running:
+        terminal.until("> ")
+        terminal.type("caf\udcff\udcfe\n")
+        terminal.until("this is not UTF-8 text\r\n> ")
+        terminal.type("hi\n")
         terminal.until("Hello.\r\n> ")
         terminal.type("\x04")
         assert running.wait(20) == ExitCode.OK

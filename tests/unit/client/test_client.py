@@ -219,3 +219,8 @@ def test_channel_options_of_the_caller_win() -> None:
     options = dict(channel_options([("grpc.keepalive_time_ms", 1), ("grpc.x", 2)]))
     assert (options["grpc.keepalive_time_ms"], options["grpc.x"]) == (1, 2)
     assert options["grpc.enable_http_proxy"] == 0
+
+
+def test_an_asyncio_client_needs_a_running_loop(server: ScriptedServer) -> None:
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        w.AsyncClient(server.address)

@@ -47,6 +47,11 @@ def test_invalid_request_names_the_field(server: ScriptedServer, client: w.Clien
     assert caught.value.violations == (w.FieldViolation("sampling.temperature", "too hot"),)
 
 
+def test_what_is_too_large_for_grpc_is_the_request_s_fault(client: w.Client) -> None:
+    with pytest.raises(w.InvalidRequest, match=r"^gRPC cannot carry this: .*larger than max"):
+        client.generate("x" * (5 << 20)).text()
+
+
 def test_unary_calls_raise_the_same_errors(server: ScriptedServer, client: w.Client) -> None:
     server.service.unary = refuse(StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST", field="text")
     with pytest.raises(w.InvalidRequest) as caught:

@@ -107,7 +107,8 @@ def test_smallest_context(sound_checkpoint: Path, tmp_path: Path) -> None:
         (BuildOptions(context=1), ["--context 1", "2"]),
         (BuildOptions(prefill_chunks=(16, 0)), ["--prefill-chunks 0"]),
         (BuildOptions(quantize="int4", group_size=48), ["--group-size 48", "64"]),
-        (BuildOptions(chat_template="{% if %}"), ["--chat-template", "line 1"]),
+        (BuildOptions(chat_template="{% if %}"), ["--chat-template, line 1"]),
+        (BuildOptions(chat_template="Hello!"), ["--chat-template", "leaves out the instruction"]),
         (BuildOptions(chat_template="{{ raise_exception('never') }}"), ["--chat-template", "never"]),
     ],
 )

@@ -46,7 +46,7 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 
 def test_version(command: Command) -> None:
-    assert command("--version") == (0, version("wizardtpu-compile") + "\n", "")
+    assert command("--version") == (0, f"wizardtpu-compile {version('wizardtpu-compile')}\n", "")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["build", "--help"], ["inspect", "--help"]])
@@ -84,17 +84,28 @@ def test_verbose_tells_each_network(command: Command, sound_checkpoint: Path, tm
     assert "100% done, about 0 s left" in lines[-1]
 
 
-def test_a_terminal_shows_a_bar(sound_checkpoint: Path, tmp_path: Path) -> None:
+def shown_at_a_terminal(sound_checkpoint: Path, tmp_path: Path, **environment: str) -> str:
     person, terminal = os.openpty()
     arguments = ["build", str(sound_checkpoint), "--target", "cpu", "-v", "-o", str(tmp_path / "bundle")]
-    command = [sys.executable, "-m", "wizardtpu_compile.cli", *arguments]
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    command = [sys.executable, "-m", "wizardtpu_compile", *arguments]
+    environment = {**os.environ, "COLUMNS": "100", **environment}
     subprocess.run(command, stderr=terminal, stdout=subprocess.DEVNULL, env=environment, check=True, timeout=60)
     shown = os.read(person, 1 << 16).decode()
     os.close(person)
     os.close(terminal)
+    return shown
+
+
+def test_a_terminal_shows_a_bar(sound_checkpoint: Path, tmp_path: Path) -> None:
+    shown = shown_at_a_terminal(sound_checkpoint, tmp_path, TERM="xterm", PYTHONIOENCODING="ascii")
     assert "100%" in shown
     assert "block_1: " in shown
+    assert "\\u" not in shown
+
+
+def test_a_terminal_without_a_cursor_shows_lines(sound_checkpoint: Path, tmp_path: Path) -> None:
+    shown = shown_at_a_terminal(sound_checkpoint, tmp_path, TERM="dumb")
+    assert "100% done, about 0 s left" in shown
 
 
 def test_json_result(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
@@ -133,6 +144,7 @@ def test_a_bad_checkpoint_is_one_line_and_exit_1(command: Command, checkpoint: P
         ["--quantize", "int3"],
         ["--group-size", "48"],
         ["--chat-template", "nowhere.jinja"],
+        ["--name", " "],
         ["--target", "bm9999"],
         ["--unknown"],
     ],
@@ -159,7 +171,29 @@ def test_an_output_that_cannot_be_written_is_exit_1(
     (tmp_path / "file").write_text("")
     code, _, err = command("build", sound_checkpoint, "--target", "cpu", "-o", tmp_path / "file" / "bundle")
     assert code == 1
-    assert str(tmp_path / "file") in err
+    assert err == f"wizardtpu-compile: {tmp_path / 'file'}: File exists\n"
+
+
+def test_a_full_disk_is_told(sound_checkpoint: Path, tmp_path: Path) -> None:
+    arguments = ["build", str(sound_checkpoint), "--target", "cpu", "-o", str(tmp_path / "bundle")]
+    with Path("/dev/full").open("wb") as full:
+        outcome = run_process(*arguments, stdout=full.fileno())
+    assert (outcome.returncode, outcome.stderr) == (1, b"wizardtpu-compile: No space left on device\n")
+
+
+def test_a_reader_that_goes_away_ends_it_quietly(sound_checkpoint: Path, tmp_path: Path) -> None:
+    bundle = str(tmp_path / "bundle")
+    run_process("build", str(sound_checkpoint), "--target", "cpu", "-o", bundle, stdout=subprocess.DEVNULL)
+    reader, writer = os.pipe()
+    os.close(reader)
+    outcome = run_process("inspect", bundle, stdout=writer)
+    os.close(writer)
+    assert (outcome.returncode, outcome.stderr) == (141, b"")
+
+
+def run_process(*arguments: str, stdout: int) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "wizardtpu_compile", *arguments]
+    return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False)
 
 
 def test_inspect_names_the_damaged_file(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:

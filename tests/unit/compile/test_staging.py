@@ -35,7 +35,7 @@ def names(directory: Path) -> list[str]:
 
 def interrupted_build(checkpoint: Path, output: Path, signal_number: int) -> tuple[int, str]:
     """Sends a signal to a building process when it has written some networks: its exit code and messages."""
-    command = [sys.executable, "-m", "wizardtpu_compile.cli", "build", str(checkpoint)]
+    command = [sys.executable, "-m", "wizardtpu_compile", "build", str(checkpoint)]
     options = ["--target", "cpu", "--force", "-o", str(output)]
     written = output.parent / f".{output.name}.partial" / "nets" / "block_3.onnx"
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:

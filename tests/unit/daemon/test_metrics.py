@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import socket
+import struct
+import threading
 import urllib.request
 from dataclasses import dataclass
 
@@ -9,9 +11,12 @@ from prometheus_client import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from wizardtpud.errors import ConfigurationError
+from wizardtpud.observability import exposition as exposition_module
 from wizardtpud.observability.exposition import Exposition
 from wizardtpud.observability.metrics import Metrics
 from wizardtpud.observability.outcome import Outcome
+
+from tests.support.eventually import PATIENCE, eventually
 
 
 @dataclass
@@ -150,6 +155,33 @@ def test_metrics_are_served_until_closed(metrics: Metrics) -> None:
     assert content_type.startswith("text/plain; version=")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def test_a_scraper_that_leaves_without_a_word_leaves_no_trace(
+    metrics: Metrics, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Exposition(metrics.registry, "127.0.0.1", 0) as exposition:
+        before = threading.active_count()
+        with socket.create_connection(("127.0.0.1", exposition.port)) as scraper:
+            eventually(lambda: threading.active_count() > before, "a thread that serves it")
+            scraper.sendall(b"GET /me")
+            scraper.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # resets
+        eventually(lambda: threading.active_count() == before, "the end of that thread")
+
+    assert capfd.readouterr().err == ""
+
+
+def test_a_scraper_that_stalls_is_given_up(
+    metrics: Metrics, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exposition_module._Handler, "timeout", 0.01)
+    with (
+        Exposition(metrics.registry, "127.0.0.1", 0) as exposition,
+        socket.create_connection(("127.0.0.1", exposition.port), timeout=PATIENCE) as scraper,
+    ):
+        assert scraper.recv(1) == b"", "the connection is closed"
+
+    assert capfd.readouterr().err == ""
 
 
 def test_a_used_port_is_explained(metrics: Metrics) -> None:

@@ -181,7 +181,7 @@ async def test_a_bad_request_is_refused_before_the_queue(service: Service) -> No
 
 
 async def test_while_loading_requests_are_refused_and_tokens_are_not(service: Service) -> None:
-    await service.serving.become(ServingState.LOADING)
+    service.serving.become(ServingState.LOADING)
 
     failure = await failure_of(service.stub.Generate(request()))
     tokens = await service.stub.Tokenize(wire.TokenizeRequest(text="def"))
@@ -268,7 +268,7 @@ async def test_status_and_model(service: Service) -> None:
 async def test_health_follows_the_state(service: Service, name: str, state: ServingState) -> None:
     health: Any = health_pb2_grpc.HealthStub(service.channel)
 
-    await service.serving.become(state)
+    service.serving.become(state)
 
     answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
     assert (answer.status == health_pb2.HealthCheckResponse.SERVING) == (state is ServingState.SERVING)

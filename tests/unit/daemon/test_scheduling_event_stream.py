@@ -5,15 +5,16 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from wizardtpud.engine.sequence import FinishReason
 from wizardtpud.engine.token import Token
 from wizardtpud.scheduling.event_stream import EventStream
-from wizardtpud.scheduling.events import Delta, Event, Queued
+from wizardtpud.scheduling.events import Delta, Event, Finished, Queued, Started
 
 from tests.support.eventually import PATIENCE
 
 
-def numbered(number: int) -> Queued:
-    return Queued(number, None)
+def numbered(number: int) -> Started:
+    return Started(number, 0)
 
 
 def delta(number: int) -> Delta:
@@ -195,3 +196,55 @@ async def test_a_reader_that_rested_is_woken_by_the_next_event() -> None:
     in_thread(lambda: stream.put(delta(0))).join(PATIENCE)
 
     assert await asyncio.wait_for(reading, PATIENCE) == delta(0)
+
+
+async def test_there_is_no_rest_when_the_end_waits_already() -> None:
+    stream = EventStream(10, never)
+    for event in (numbered(0), delta(0), Finished(FinishReason.END_OF_TEXT, None)):
+        stream.put(event)
+    assert await taken(stream, 2) == [numbered(0), delta(0)]
+
+    await asyncio.wait_for(stream.rest(3600), PATIENCE)
+
+    assert await taken(stream, 1) == [Finished(FinishReason.END_OF_TEXT, None)]
+
+
+async def test_an_overflow_ends_a_reader_that_rests() -> None:
+    """Also when it is just being woken by what filled the stream."""
+
+    async def read() -> None:
+        await stream.rest(3600)
+        while True:
+            await stream.get()
+
+    reading = asyncio.create_task(read())
+    stream = EventStream(4, reading.cancel)
+    await asyncio.sleep(0)
+
+    in_thread(lambda: [stream.put(delta(number)) for number in range(5)]).join(PATIENCE)
+
+    await asyncio.wait([reading], timeout=PATIENCE)
+    assert reading.cancelled()
+
+
+async def test_only_the_newest_position_is_told_and_none_is_too_many() -> None:
+    stream = EventStream(2, never)
+
+    for position in range(1000, 0, -1):
+        assert stream.put(Queued(position, None))
+    assert stream.put(numbered(0))
+
+    assert await taken(stream, 2) == [Queued(1, None), numbered(0)]
+
+
+async def test_positions_that_are_replaced_while_they_are_read() -> None:
+    stream = EventStream(1, never)
+    thread = in_thread(lambda: [stream.put(Queued(position, None)) for position in range(20_000, -1, -1)])
+
+    last = Queued(20_001, None)
+    while last.position > 0:
+        (event,) = await taken(stream, 1)
+        assert isinstance(event, Queued)
+        assert event.position < last.position
+        last = event
+    thread.join(PATIENCE)

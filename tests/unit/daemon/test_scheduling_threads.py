@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import pytest
@@ -100,6 +100,28 @@ def test_a_daemon_told_to_stop_while_it_loads_serves_nobody() -> None:
     device.ended.result(PATIENCE)
     assert isinstance(mailbox.last(), Failed)
     assert request.times.admitted is None
+
+
+@pytest.mark.parametrize("end", [Scheduler.drain, Scheduler.stop])
+def test_a_load_ends_where_it_learns_that_it_is_not_wanted(end: Callable[[Scheduler], None]) -> None:
+    scheduler, loading, told = Scheduler(4), threading.Event(), threading.Event()
+
+    def open_engine() -> AbstractContextManager[Engine]:
+        scheduler.check_wanted()
+        loading.set()
+        assert told.wait(PATIENCE)
+        scheduler.check_wanted()
+        raise AssertionError("it goes on")
+
+    device = DeviceThread(open_engine, scheduler)
+    device.start()
+    assert loading.wait(PATIENCE)
+
+    end(scheduler)
+    told.set()
+
+    device.ended.result(PATIENCE)
+    assert not device.loaded.done()
 
 
 def test_a_device_that_cannot_be_opened() -> None:

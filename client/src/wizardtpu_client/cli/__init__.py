@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 
-from wizardtpu_client.address import ENVIRONMENT
 from wizardtpu_client.cli.arguments import parse
 from wizardtpu_client.cli.ask import ask
 from wizardtpu_client.cli.chat import chat
 from wizardtpu_client.cli.exit_code import ExitCode, UsageError, exit_code_of
+from wizardtpu_client.cli.explanation import explain
 from wizardtpu_client.cli.model import model
 from wizardtpu_client.cli.printer import Printer
+from wizardtpu_client.cli.standard_streams import abandon_stdout, prepare_streams
 from wizardtpu_client.cli.status import status
 from wizardtpu_client.cli.waiting import Waiting
 from wizardtpu_client.client import Client
-from wizardtpu_client.errors import ConnectionFailed, WizardTPUError
+from wizardtpu_client.errors import WizardTPUError
 from wizardtpu_client.retry import Retry
 
 Command = Callable[[Client, argparse.Namespace, Waiting], ExitCode]
@@ -28,18 +27,19 @@ _COMMANDS: dict[str, Command] = {"ask": ask, "chat": chat, "model": model, "stat
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command with the given arguments (those of the process by default); returns the exit code."""
+    prepare_streams()
     arguments = parse(sys.argv[1:] if argv is None else argv)
-    if isinstance(sys.stdout, io.TextIOWrapper):  # an answer may hold what the terminal's encoding cannot
-        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         return _run(arguments)
     except KeyboardInterrupt:
+        if sys.stderr.isatty():  # the terminal has put ^C into the line
+            sys.stderr.write("\n")
         return ExitCode.INTERRUPTED
     except BrokenPipeError:
-        _abandon_stdout()
+        abandon_stdout()
         return ExitCode.BROKEN_PIPE
     except OSError as error:
-        _abandon_stdout()
+        abandon_stdout()
         return _fail(f"cannot read or write: {error.strerror}", ExitCode.FAILED)
 
 
@@ -52,7 +52,7 @@ def _run(arguments: argparse.Namespace) -> ExitCode:
     except WizardTPUError as error:
         if arguments.json:
             _print_json_error(error)
-        return _fail(error.message + _cure(error), exit_code_of(error))
+        return _fail(explain(error), exit_code_of(error))
 
 
 def _client(arguments: argparse.Namespace, waiting: Waiting) -> Client:
@@ -67,17 +67,6 @@ def _fail(message: str, code: ExitCode) -> ExitCode:
     return code
 
 
-def _cure(error: WizardTPUError) -> str:
-    if isinstance(error, ConnectionFailed):
-        return f" (is it running? --address or {ENVIRONMENT} says where)"
-    return ""
-
-
 def _print_json_error(error: WizardTPUError) -> None:
     line = {"event": "error", "code": error.code.name, "reason": error.reason, "message": error.message}
     Printer(sys.stdout).write(json.dumps(line) + "\n")
-
-
-def _abandon_stdout() -> None:
-    """Gives the interpreter's last flush somewhere to go, so that it does not complain."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -11,6 +11,7 @@ from wizardtpu_client.cli.code_block import CodeBlock
 from wizardtpu_client.cli.printer import Printer
 from wizardtpu_client.cli.report import report
 from wizardtpu_client.cli.waiting import Waiting
+from wizardtpu_client.errors import WizardTPUError
 from wizardtpu_client.events import Delta, Event, Queued
 from wizardtpu_client.stream import GenerationStream
 
@@ -25,7 +26,8 @@ class Answer(ABC):
     def show(self, event: Event) -> None: ...
 
     @abstractmethod
-    def end(self) -> None: ...
+    def end(self, *, whole: bool) -> None:
+        """No more comes; `whole` unless the answer broke off."""
 
 
 def print_answer(stream: GenerationStream, answer: Answer, waiting: Waiting, *, verbose: bool) -> None:
@@ -33,22 +35,26 @@ def print_answer(stream: GenerationStream, answer: Answer, waiting: Waiting, *, 
 
     Stops the daemon once the answer is complete, unless the figures are wanted, which come at the very end.
     """
-    with stream, waiting:
-        for event in stream.events():
-            if isinstance(event, Queued):
-                waiting.queued(event)
-            else:
-                waiting.over()
-            answer.show(event)
-            if answer.complete and not verbose:
-                break
-    answer.end()
+    try:
+        with stream, waiting:
+            for event in stream.events():
+                if isinstance(event, Queued):
+                    waiting.queued(event)
+                else:
+                    waiting.over()
+                answer.show(event)
+                if answer.complete and not verbose:
+                    break
+    except WizardTPUError:
+        answer.end(whole=False)
+        raise
+    answer.end(whole=True)
     if verbose and stream.finished:
         Printer(sys.stderr).write(report(stream.finished))
 
 
 class TextAnswer(Answer):
-    """The text as it comes; a last line that is not ended gets its end."""
+    """The text as it comes; a last line that is not ended gets its end, so that what follows has its own."""
 
     def __init__(self, out: Printer) -> None:
         self._out = out
@@ -63,13 +69,13 @@ class TextAnswer(Answer):
             self._texts.append(event.text)
             self._out.write(event.text)
 
-    def end(self) -> None:
+    def end(self, *, whole: bool) -> None:  # noqa: ARG002
         if self._texts and not self._texts[-1].endswith("\n"):
             self._out.write("\n")
 
 
 class CodeAnswer(Answer):
-    """The lines of the first code block as they come."""
+    """The lines of the first code block as they come; of an answer that broke off, only whole lines."""
 
     def __init__(self, out: Printer) -> None:
         self._out = out
@@ -80,8 +86,9 @@ class CodeAnswer(Answer):
             self._out.write(self._code.feed(event.text))
             self.complete = self._code.complete
 
-    def end(self) -> None:
-        self._out.write(self._code.end())
+    def end(self, *, whole: bool) -> None:
+        if whole:
+            self._out.write(self._code.end())
 
 
 class JsonAnswer(Answer):
@@ -94,5 +101,4 @@ class JsonAnswer(Answer):
         line = {"event": type(event).__name__.lower(), **dataclasses.asdict(event)}
         self._out.write(json.dumps(line, ensure_ascii=False) + "\n")
 
-    def end(self) -> None:
-        pass
+    def end(self, *, whole: bool) -> None: ...

@@ -8,11 +8,12 @@ import sys
 
 from wizardtpu_client.cli.answer import TextAnswer, print_answer
 from wizardtpu_client.cli.exit_code import ExitCode, UsageError, exit_code_of
+from wizardtpu_client.cli.explanation import explain
 from wizardtpu_client.cli.options import generation_options
 from wizardtpu_client.cli.printer import Printer
 from wizardtpu_client.cli.waiting import Waiting
 from wizardtpu_client.client import Client
-from wizardtpu_client.errors import WizardTPUError
+from wizardtpu_client.errors import InvalidRequest, WizardTPUError
 from wizardtpu_client.request import Message
 
 WELCOME = "Ctrl-C stops an answer and forgets the question; /reset forgets all; /exit or Ctrl-D ends the chat.\n"
@@ -50,8 +51,11 @@ class _Chat:
                 self._turn(line)
         except EOFError:
             return False
-        except UnicodeDecodeError:
-            raise UsageError("standard input is not UTF-8 text") from None
+        except UnicodeDecodeError as error:
+            if not self._interactive:
+                raise UsageError(f"standard input is not {error.encoding.upper()} text") from None
+            self._notes.write(f"this is not {error.encoding.upper()} text\n")
+            return True
         except KeyboardInterrupt:
             if not self._interactive:
                 raise
@@ -74,8 +78,13 @@ class _Chat:
             self._conversation += [question, Message("assistant", self._answer([*self._conversation, question]))]
             self._last = ExitCode.OK
         except WizardTPUError as error:
-            self._notes.write(f"{error.message}\n")
+            self._notes.write(explain(error) + self._way_on(error) + "\n")
             self._last = exit_code_of(error)
+
+    def _way_on(self, error: WizardTPUError) -> str:
+        """A conversation that has become too long cannot go on: each further turn would be refused as well."""
+        too_long = isinstance(error, InvalidRequest) and any(turn.role == "user" for turn in self._conversation)
+        return " (/reset forgets the conversation)" if too_long else ""
 
     def _answer(self, messages: list[Message]) -> str:
         answer = TextAnswer(Printer(sys.stdout))

@@ -25,7 +25,7 @@ def question(words: Sequence[str]) -> str:
 
 
 def _piped() -> str:
-    if sys.stdin is None or sys.stdin.isatty():
+    if sys.stdin.isatty():
         return ""
     data = sys.stdin.buffer.read()
     try:

@@ -31,7 +31,7 @@ class Waiting:
         self._update(f"waiting: number {event.position} in the queue{wait}")
 
     def before_retry(self, failure: WizardTPUError, wait: float) -> None:
-        self._update(f"{failure.message}; trying again in {_duration(wait)}")
+        self._update(f"trying again in {_duration(wait)}: {failure.message}")
 
     def over(self) -> None:
         """Takes the line away."""

@@ -34,7 +34,7 @@ def read_chat_template(directory: Path) -> str | None:
         if not path.is_file():
             return None
         template = msgspec.json.decode(path.read_bytes(), type=_TokenizerConfig).chat_template
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CheckpointError(f"{directory}: the chat template cannot be read: {error}") from None
     if isinstance(template, list):
         return next((named.template for named in template if named.name == "default"), None)

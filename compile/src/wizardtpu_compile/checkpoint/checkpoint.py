@@ -34,7 +34,7 @@ class Checkpoint:
             CheckpointError: names the file, key or tensor that is missing or wrong.
         """
         if not directory.is_dir():
-            raise CheckpointError(f"{directory} is not a directory")
+            raise CheckpointError(f"{directory} is not a directory: give the folder of a downloaded checkpoint")
         config = read_config(directory)
         end_of_text = read_end_of_text(directory, config)
         _check_tokenizer(directory / TOKENIZER_NAME, config.vocab_size)

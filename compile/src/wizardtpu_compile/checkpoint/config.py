@@ -112,8 +112,8 @@ def _read_json(path: Path) -> Any:
         return msgspec.json.decode(path.read_bytes())
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing: is {path.parent} a checkpoint directory?") from None
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} cannot be read: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{path} is not JSON: {error}") from None
 
 
 def _refuse_unsupported(path: Path, config: ModelConfig) -> None:

@@ -129,8 +129,8 @@ class _Index(msgspec.Struct):
 def _open_shards(index: Path, kind: type[TensorFile]) -> dict[str, TensorFile]:
     try:
         where = msgspec.json.decode(index.read_bytes(), type=_Index).weight_map
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{index} cannot be read: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{index} is not an index of tensors: {error}") from None
     files: dict[str, TensorFile] = {}
     for shard in sorted(set(where.values())):
         path = index.parent / shard

@@ -12,13 +12,12 @@ from wizardtpud.engine.token import Token
 
 
 class FinishReason(Enum):
-    """Why a sequence ended. The engine sets the first three; what reads its tokens decides the others."""
+    """Why a sequence ended. The engine sets the first three; what reads its tokens decides on the last."""
 
     END_OF_TEXT = "end_of_text"
     MAX_TOKENS = "max_tokens"
     CONTEXT_FULL = "context_full"
     STOP_SEQUENCE = "stop_sequence"
-    CANCELLED = "cancelled"
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from types import TracebackType
+from wsgiref.simple_server import WSGIRequestHandler
 
 from prometheus_client import CollectorRegistry, start_http_server
 
 from wizardtpud.errors import ConfigurationError
+
+
+class _Handler(WSGIRequestHandler):
+    """Serves a scrape and logs nothing. One that says nothing is given up, for each occupies a thread."""
+
+    timeout = 10  # seconds
+
+    def handle(self) -> None:
+        with suppress(OSError):  # it stalls, or has left
+            super().handle()
+
+    def log_message(self, *_: object) -> None:
+        pass
 
 
 class Exposition:
@@ -30,6 +45,7 @@ class Exposition:
             raise ConfigurationError(
                 f"metrics: cannot listen on {host}, port {port}: {error.strerror}; choose another address or off"
             ) from error
+        self._server.RequestHandlerClass = _Handler
         self.port = self._server.server_port
 
     def close(self) -> None:

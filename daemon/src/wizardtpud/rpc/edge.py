@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from wizardtpud.errors import WizardtpudError
 from wizardtpud.observability.logging import log
+from wizardtpud.rpc.departure import departure_cancels
 from wizardtpud.rpc.journal import Journal
 from wizardtpud.rpc.malformed import MAX_REQUEST_BYTES, explain
 from wizardtpud.rpc.statuses import status_of
@@ -102,7 +102,5 @@ async def _abort(context: grpc.aio.ServicerContext[Any, Any], error: Exception) 
         log.exception("a call failed unexpectedly")
         error = WizardtpudError("internal error; the daemon's log has it")
     status = status_of(error)
-    try:
+    with departure_cancels():
         await context.abort(status.code, status.message, status.trailing_metadata)
-    except grpc.aio.InternalError:  # the client has left meanwhile, and nobody is there to be told
-        raise asyncio.CancelledError from None

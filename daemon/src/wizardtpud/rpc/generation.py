@@ -9,6 +9,7 @@ import grpc
 from wizardtpu.v1 import generation_pb2 as wire
 
 from wizardtpud.errors import SlowReaderError
+from wizardtpud.rpc.departure import departure_cancels
 from wizardtpud.rpc.messages import delta_message, finished_message, queued_message, started_message
 from wizardtpud.rpc.options import sampling_of, stopping_of
 from wizardtpud.scheduling.event_stream import EventStream
@@ -75,7 +76,8 @@ class Generation:
                 raise event.error
             if isinstance(event, Delta) and not (event.text or self._with_tokens):
                 continue  # the end of the text has tokens only
-            await context.write(self._message(event))
+            with departure_cancels():
+                await context.write(self._message(event))
             if isinstance(event, Finished):
                 return event
             if isinstance(event, Delta):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from collections.abc import Iterable
 
@@ -17,6 +18,7 @@ from wizardtpud.rpc.edge import Edge
 from wizardtpud.rpc.servicer import GenerationServicer
 from wizardtpud.rpc.serving import Serving
 
+_UNIX = "unix:"
 SERVICE = wire.DESCRIPTOR.services_by_name["GenerationService"]
 
 _MAX_RECEIVED_BYTES = 16 << 20  # gRPC's refusal names no field, so it comes long after ours
@@ -49,29 +51,35 @@ def make_server(servicer: GenerationServicer, serving: Serving, addresses: Itera
 
 
 def _bind(server: grpc.aio.Server, address: str) -> None:
-    if address.startswith("unix:") and _answers(address.removeprefix("unix:")):
+    if address.startswith(_UNIX) and _answers(address.removeprefix(_UNIX)):
         raise ConfigurationError(f"listen: {address} is in use by another process")
     try:
         port = server.add_insecure_port(address)
     except RuntimeError as error:
         raise ConfigurationError(f"listen: cannot listen on {address}: {_obstacle(address)}") from error
-    bound = address if address.startswith("unix:") else f"{address.rpartition(':')[0]}:{port}"
+    bound = address if address.startswith(_UNIX) else f"{address.rpartition(':')[0]}:{port}"
     log.info("listening", address=bound)
 
 
 def _answers(path: str) -> bool:
     """Whether a process listens on a socket; gRPC would take its path away. One that nobody serves may go."""
     with socket.socket(socket.AF_UNIX) as probe:
-        return probe.connect_ex(path) == 0
+        probe.setblocking(False)  # a listener that is too busy to accept would keep us waiting
+        return probe.connect_ex(path) in (0, errno.EAGAIN)
 
 
 def _obstacle(address: str) -> str:
     """Why an address cannot be bound, which gRPC does not tell."""
-    host, _, port = address.rpartition(":")
-    family = socket.AF_UNIX if host == "unix" else socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+    place: str | tuple[str, int]
+    if address.startswith(_UNIX):
+        family, place = socket.AF_UNIX, address.removeprefix(_UNIX)
+    else:
+        host, _, port = address.rpartition(":")
+        family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
+        place = (host.strip("[]"), int(port))
     with socket.socket(family) as probe:
         try:
-            probe.bind(port if family == socket.AF_UNIX else (host.strip("[]"), int(port)))
+            probe.bind(place)
         except OSError as error:
             return error.strerror or str(error)
     return "gRPC refuses it"

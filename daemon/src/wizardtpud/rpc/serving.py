@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from grpc_health.v1 import health, health_pb2
-
 from wizardtpud.errors import LoadingError
+from wizardtpud.rpc.health import Health
 
 _LOADING_RETRY_SECONDS = 2.0
 
@@ -28,16 +27,12 @@ class Serving:
     """
 
     def __init__(self, services: Iterable[str]) -> None:
-        self.health = health.aio.HealthServicer()
+        self.health = Health(services)
         self.state = ServingState.LOADING
-        self._services = (health.OVERALL_HEALTH, *services)
 
-    async def become(self, state: ServingState) -> None:
+    def become(self, state: ServingState) -> None:
         self.state = state
-        answer = health_pb2.HealthCheckResponse
-        status = answer.SERVING if state is ServingState.SERVING else answer.NOT_SERVING
-        for service in self._services:
-            await self.health.set(service, status)
+        self.health.set(serving=state is ServingState.SERVING)
 
     def check_loaded(self) -> None:
         """Raises LoadingError while the model is being loaded. A draining scheduler refuses by itself."""

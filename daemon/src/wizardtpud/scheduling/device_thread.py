@@ -8,6 +8,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 
 from wizardtpud.engine.engine import Engine
+from wizardtpud.errors import StoppedError
 from wizardtpud.scheduling.scheduler import Scheduler
 
 
@@ -16,7 +17,8 @@ class DeviceThread:
 
     Attributes:
         loaded: done when the engine is open; never, if it cannot be opened.
-        ended: done when the engine is closed; holds the error that ended it, or kept it from opening.
+        ended: done when the engine is closed; holds the error that ended it, or kept it from opening,
+            unless that was the StoppedError of one that is not wanted any more.
     """
 
     def __init__(self, open_engine: Callable[[], AbstractContextManager[Engine]], scheduler: Scheduler) -> None:
@@ -35,6 +37,8 @@ class DeviceThread:
             with self._open_engine() as engine:
                 self.loaded.set_result(None)
                 self._scheduler.run(engine)
+        except StoppedError:
+            self.ended.set_result(None)
         except BaseException as error:  # whoever waits for this thread gets it
             self.ended.set_exception(error)
         else:

@@ -77,6 +77,11 @@ class Scheduler:
             self._draining = self._stopped = True
             self._changed.notify()
 
+    def check_wanted(self) -> None:
+        """Raises StoppedError once told to drain or stop, for work that is done before `run`."""
+        if self._draining:
+            raise StoppedError("the daemon stopped before the model was loaded", _RESTART_SECONDS)
+
     def run(self, engine: Engine) -> None:
         """Serves until drained or stopped.
 

@@ -36,7 +36,7 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         int, Meta(ge=1, le=1_000_000, description="How many requests may wait; more are refused.")
     ] = 64
     stream_buffer: Annotated[
-        int, Meta(ge=1, le=1_000_000, description="How many events a client may read late before it is cut off.")
+        int, Meta(ge=16, le=1_000_000, description="How many events a client may read late before it is cut off.")
     ] = 256
     drain_seconds: Annotated[
         float, Meta(ge=0, le=86_400, description="How long accepted requests may take to finish after SIGTERM.")

@@ -66,7 +66,6 @@ class Daemon:
         with self._exposition():
             self._observe_scheduler()
             server = make_server(self._servicer(), self._serving, map(str, self._configuration.listen))
-            await self._serving.become(ServingState.LOADING)
             await server.start()
             self._device.start()
             ended = asyncio.wrap_future(self._device.ended)
@@ -75,7 +74,7 @@ class Daemon:
             finally:
                 self._scheduler.stop()
                 await asyncio.wait([ended])
-                await self._serving.become(ServingState.DRAINING)
+                self._serving.become(ServingState.DRAINING)
                 await server.stop(_FLUSH_SECONDS)
                 await _calls_end()
         ended.result()
@@ -117,8 +116,13 @@ class Daemon:
     def _open_engine(self) -> Iterator[Engine]:
         """Runs in the device's thread, which also closes what it opens."""
         threads = self._configuration.threads or len(os.sched_getaffinity(0))
-        progress = ProgressLog("loading the model")
-        with loading.load(self._bundle, self._configuration.device, threads, progress) as runtime:
+        log_progress = ProgressLog("loading the model")
+
+        def on_progress(done: int, total: int) -> None:
+            log_progress(done, total)
+            self._scheduler.check_wanted()
+
+        with loading.load(self._bundle, self._configuration.device, threads, on_progress) as runtime:
             networks = layout.resolve(self._bundle.manifest, runtime.networks)
             end_of_text = self._bundle.manifest.end_of_text
             yield Engine(runtime, networks, end_of_text, self._configuration.slots)
@@ -130,7 +134,7 @@ class Daemon:
         await _first_of(loaded, ended, self._told_to_stop)
         if loaded.done():
             self._observe_model(monotonic() - start)
-            await self._serving.become(ServingState.SERVING)
+            self._serving.become(ServingState.SERVING)
             log.info("serving", model=self._bundle.manifest.name, context=self._bundle.manifest.context)
             await _first_of(ended, self._told_to_stop)
         await self._drain(ended)
@@ -154,7 +158,7 @@ class Daemon:
         )
 
     async def _drain(self, ended: asyncio.Future[None]) -> None:
-        await self._serving.become(ServingState.DRAINING)
+        self._serving.become(ServingState.DRAINING)
         self._scheduler.drain()
         log.info("draining", running=self._scheduler.running, queued=self._scheduler.queue_depth)
         await _first_of(ended, self._told_to_hurry, timeout=self._configuration.drain_seconds)

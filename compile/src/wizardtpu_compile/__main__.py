@@ -1,0 +1,15 @@
+"""`wizardtpu-compile`, and `python -m wizardtpu_compile`."""
+
+from __future__ import annotations
+
+from wizardtpu_compile.interruption import ends_at_once
+
+
+def main() -> None:
+    with ends_at_once():
+        from wizardtpu_compile import cli  # noqa: PLC0415 -- loading it takes a while
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
