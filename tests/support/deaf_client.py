@@ -1,4 +1,4 @@
-"""A client that lets the server send it nothing, in bare HTTP/2 frames (RFC 9113): no library of gRPC does that."""
+"""A client that lets the server send it nothing, in bare HTTP/2 frames (RFC 9113): no gRPC library does."""
 
 from __future__ import annotations
 
