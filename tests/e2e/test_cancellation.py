@@ -28,13 +28,6 @@ CLIENT = Path(sys.executable).with_name("wizardtpu-client")
 LONG_PROMPT = 30_000  # tokens: thousands of chunks
 
 
-@pytest.fixture(scope="module")
-def endless_daemon(endless_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaemonProcess]:
-    """As everywhere, but patient with slow readers, so that it is not they who are ended here."""
-    with DaemonProcess(endless_bundle, tmp_path_factory.mktemp("daemon"), "--stream-buffer", "100000") as process:
-        yield process
-
-
 def _request(state: str) -> wire.GenerateRequest:
     if state == "prefill":
         return wire.GenerateRequest(token_ids=wire.TokenIds(ids=[65] * LONG_PROMPT))

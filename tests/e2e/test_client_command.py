@@ -224,13 +224,15 @@ def test_timeout(endless: DaemonProcess) -> None:
 
 def test_full_queue(endless_bundle: Path, tmp_path: Path) -> None:
     with DaemonProcess(endless_bundle, tmp_path, "--queue-capacity", "1") as daemon:
-        calls = [daemon.stub.Generate(asking("a")) for _ in range(2)]
+        running = daemon.stub.Generate(asking("a"))
+        daemon.wait_until_running(1)  # until then it's in the queue itself
+        queued = daemon.stub.Generate(asking("a"))
         daemon.wait_until_running(1, queued=1)
         run = _run(daemon.address, "--timeout", "1", "one too many")
         assert run.returncode == 5
         assert "queue is full" in run.stderr
-        for call in calls:
-            call.cancel()
+        running.cancel()
+        queued.cancel()
 
 
 def test_failure_in_json(daemon: DaemonProcess) -> None:

@@ -24,7 +24,11 @@ from tests.support.scrape import Scrape
 COMMAND = (sys.executable, "-m", "wizardtpud.cli")
 CHANNEL_OPTIONS = (("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1))
 _ANY_PORT = "127.0.0.1:0"
-_SETTINGS = ("--metrics", _ANY_PORT, "--log-format", "json", "--threads", "1", "--drain-seconds", "5")
+# The buffer is large because many tests start a stream and leave it unread: only those about slow readers mind.
+_SETTINGS = (
+    *("--metrics", _ANY_PORT, "--log-format", "json", "--threads", "1"),
+    *("--drain-seconds", "5", "--stream-buffer", "100000"),
+)
 
 
 def environment(**variables: str) -> dict[str, str]:
