@@ -1,4 +1,4 @@
-"""Checks that `.bin` checkpoints, whole and sharded, are read like safetensors: for environments with torch.
+"""Checks that `.bin` files that torch writes are read like safetensors: for environments with torch.
 
 Run from the repository's root: PYTHONPATH=compile/src python -m tests.golden.check_bin
 """
@@ -25,7 +25,7 @@ def main() -> None:
     for dtype in DTYPES:
         with tempfile.TemporaryDirectory() as scratch:
             source = write_random_checkpoint(Path(scratch) / "source", dtype=dtype)
-            for write in (write_whole, write_shards):
+            for write in (write_whole, write_shards, write_module, write_views):
                 compare(source, converted(source, Path(scratch) / write.__name__, write))
             check_refusals(source, Path(scratch))
         print(f"{dtype}: .bin files agree with safetensors", flush=True)
@@ -50,6 +50,31 @@ def write_shards(target: Path, tensors: dict[str, torch.Tensor]) -> None:
     (target / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": where}))
 
 
+def write_module(target: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """The state_dict of a module: an OrderedDict with notes of torch's, and Parameters if they are kept."""
+    module = torch.nn.Module()
+    for name, tensor in tensors.items():
+        *parents, last = name.split(".")
+        owner = module
+        for parent in parents:
+            owner.add_module(parent, owner._modules.get(parent) or torch.nn.Module())
+            owner = owner.get_submodule(parent)
+        owner.register_parameter(last, torch.nn.Parameter(tensor))
+    torch.save(module.state_dict(keep_vars=True), target / "pytorch_model.bin")
+
+
+def write_views(target: Path, tensors: dict[str, torch.Tensor]) -> None:
+    """All tensors are views of one storage, the matrices transposed ones."""
+    storage = torch.cat([tensor.t().reshape(-1) for tensor in tensors.values()])
+    ends = np.cumsum([tensor.numel() for tensor in tensors.values()]).tolist()
+    views = {
+        name: storage[end - tensor.numel() : end].view(tensor.t().shape).t()
+        for (name, tensor), end in zip(tensors.items(), ends, strict=True)
+    }
+    tied = {"lm_head.weight": views["transformer.wte.weight"]}
+    torch.save({**views, **tied}, target / "pytorch_model.bin")
+
+
 def compare(source: Path, target: Path) -> None:
     expected, found = Checkpoint.open(source), Checkpoint.open(target)
     for name in expected_shapes(expected.config):
@@ -68,13 +93,30 @@ def check_refusals(source: Path, scratch: Path) -> None:
     def a_list(target: Path, tensors: dict[str, torch.Tensor]) -> None:
         torch.save(list(tensors.values()), target / "pytorch_model.bin")
 
-    for write in (truncated, program, a_list):
+    def a_model(target: Path, _: dict[str, torch.Tensor]) -> None:
+        torch.save(torch.nn.Linear(2, 2), target / "pytorch_model.bin")
+
+    def legacy(target: Path, tensors: dict[str, torch.Tensor]) -> None:
+        torch.save(tensors, target / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+
+    for write in (truncated, program, a_list, a_model, legacy):
         target = converted(source, scratch / write.__name__, write)
         try:
             Checkpoint.open(target)
-        except CheckpointError:
+        except CheckpointError as error:
+            if write is legacy:
+                check_cure(source, target, str(error))
             continue
         sys.exit(f"a .bin file that is {write.__name__} was not refused")
+
+
+def check_cure(source: Path, target: Path, message: str) -> None:
+    """What the message says to do about a file of the form before torch 1.6 makes it readable."""
+    cure = "torch.save(torch.load(path, weights_only=True), path)"
+    assert cure in message
+    path = target / "pytorch_model.bin"
+    torch.save(torch.load(path, weights_only=True), path)
+    compare(source, target)
 
 
 class Program:

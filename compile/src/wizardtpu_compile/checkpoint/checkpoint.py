@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from wizardtpu_compile.checkpoint.config import ModelConfig, read_config, read_end_of_text
-from wizardtpu_compile.checkpoint.tensors import TensorFile, open_tensors
+from wizardtpu_compile.checkpoint.tensor_file import TensorFile
+from wizardtpu_compile.checkpoint.tensors import open_tensors
 from wizardtpu_compile.errors import CheckpointError
 
 TOKENIZER_NAME = "tokenizer.json"
@@ -38,29 +41,61 @@ class Checkpoint:
         config = read_config(directory)
         end_of_text = read_end_of_text(directory, config)
         _check_tokenizer(directory / TOKENIZER_NAME, config.vocab_size)
-        files = {name.removeprefix(PREFIX): file for name, file in open_tensors(directory).items()}
-        checkpoint = cls(directory, config, end_of_text, files)
+        checkpoint = cls(directory, config, end_of_text, _without_prefix(open_tensors(directory)))
         for name, shape in expected_shapes(config).items():
-            checkpoint._check_shape(name, shape)
+            checkpoint._check(name, shape)
         return checkpoint
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor by its name without the ``transformer.`` prefix."""
         return self._files[name].shape(self._stored_name(name))
 
+    def dtype(self, name: str) -> str:
+        """The type that a tensor is stored as: float32, float16 or bfloat16."""
+        return self._files[name].dtype(self._stored_name(name))
+
     def read(self, name: str) -> NDArray[np.float32]:
         """A tensor by its name without the ``transformer.`` prefix, as float32.
 
         Raises:
-            CheckpointError: it holds NaN or infinity, or is not of a supported type.
+            CheckpointError: it holds NaN or infinity, or cannot be read.
+        """
+        return self.rows(name, 0, self.shape(name)[0])
+
+    def rows(self, name: str, start: int, stop: int) -> NDArray[np.float32]:
+        """Rows `start` to `stop` (indices of the first axis, clipped like a slice's) of a tensor as float32.
+
+        Only these rows are read and held in memory.
+
+        Raises:
+            CheckpointError: they hold NaN or infinity, or cannot be read.
         """
         file = self._files[name]
-        array = file.read(self._stored_name(name))
+        array = file.rows(self._stored_name(name), start, stop)
         # A sum is finite when all terms are, unless it overflows: only then look at each element.
         if not np.isfinite(np.sum(array, dtype=np.float64)):
             bad = int(np.count_nonzero(~np.isfinite(array)))
             raise CheckpointError(f"{file.path}: tensor {name} holds {bad} values that are NaN or infinite")
         return array
+
+    def fingerprint(self, names: Iterable[str] | None = None) -> str:
+        """sha256, in hex, that changes with these tensors (all that are read, if none are named) and the config.
+
+        It takes what is read of config.json; of each tensor its name, type, shape, place in the file and first
+        4 KiB; of each file its size and the time of its last change. Another checkpoint differs in the samples,
+        whatever its times say; a change in place differs in the time. Paths and inodes are left out: a copy that
+        keeps the times is the same checkpoint.
+
+        Raises:
+            CheckpointError: a file cannot be read or has changed since it was opened.
+        """
+        digest = hashlib.sha256(repr(self.config).encode())
+        by_file: dict[TensorFile, list[str]] = {}
+        for name in sorted(set(expected_shapes(self.config) if names is None else names)):
+            by_file.setdefault(self._files[name], []).append(self._stored_name(name))
+        for file, stored in by_file.items():
+            digest.update(file.fingerprint(stored))
+        return digest.hexdigest()
 
     @property
     def tokenizer(self) -> Path:
@@ -74,7 +109,7 @@ class Checkpoint:
     def _stored_name(self, name: str) -> str:
         return name if name in self._files[name].names else PREFIX + name
 
-    def _check_shape(self, name: str, expected: tuple[int, ...]) -> None:
+    def _check(self, name: str, expected: tuple[int, ...]) -> None:
         if name not in self._files:
             raise CheckpointError(f"{self.directory}: tensor {name} is missing")
         found = self.shape(name)
@@ -83,6 +118,7 @@ class Checkpoint:
                 f"{self._files[name].path}: tensor {name} has shape {list(found)}, "
                 f"but config.json makes it {list(expected)}"
             )
+        self._files[name].check_dtype(self._stored_name(name))
 
 
 def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
@@ -109,6 +145,16 @@ def expected_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
             shapes[f"h.{layer}.{linear}.weight"] = shape
             shapes[f"h.{layer}.{linear}.bias"] = shape[:1]
     return shapes
+
+
+def _without_prefix(files: dict[str, TensorFile]) -> dict[str, TensorFile]:
+    shortened = {name.removeprefix(PREFIX): file for name, file in files.items()}
+    for name, file in files.items():
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX) in files:
+            raise CheckpointError(
+                f"{file.path}: there are two tensors {name}, with the prefix {PREFIX} and without"
+            )
+    return shortened
 
 
 def _check_tokenizer(path: Path, vocabulary: int) -> None:
