@@ -31,3 +31,15 @@ class OutputError(CompileError):
 
 class VerificationError(CompileError):
     """The networks that were written do not compute what they should."""
+
+
+class ToolchainError(CompileError):
+    """The vendor's compiler is missing, incomplete, or failed."""
+
+
+class StepError(CompileError):
+    """A step of a build failed; what was finished before it is kept."""
+
+
+class BmodelError(CompileError):
+    """A file is not the bmodel it should be."""
