@@ -1,0 +1,1 @@
+"""The vendor's compiler and simulator: installing them, proving them, running them."""
