@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from wizardtpu_compile.build import build_bundle
-from wizardtpu_compile.options import BuildOptions
+from wizardtpu_compile.options import CpuOptions
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 
 from tests.support.random_checkpoint import write_random_checkpoint
 from tests.support.reference_gpt_bigcode import ReferenceModel
@@ -26,7 +26,7 @@ def random_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def random_bundle(random_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The checkpoint compiled for a context of 40 and prefill chunks of 4 and 16 tokens."""
     directory = tmp_path_factory.mktemp("bundles") / "random"
-    build_bundle(random_checkpoint, directory, BuildOptions(context=CONTEXT, prefill_chunks=CHUNKS))
+    build_cpu_bundle(random_checkpoint, directory, CpuOptions(context=CONTEXT, prefill_chunks=CHUNKS))
     return directory
 
 

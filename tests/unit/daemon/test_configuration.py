@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from wizardtpud.errors import ConfigurationError
+from wizardtpud.model.loading import DEVICES
 from wizardtpud.service.address import TcpAddress
 from wizardtpud.service.arguments import PREFIX, parse
 from wizardtpud.service.configuration import KEYS, Configuration
@@ -16,7 +17,8 @@ OTHER = {
     "bundle": ("/b", '"/b"'),
     "listen": ("[::1]:1,unix:/s", '["[::1]:1", "unix:/s"]'),
     "metrics": ("off", '"off"'),
-    "device": ("cpu", '"cpu"'),
+    "device": ("simulator", '"simulator"'),
+    "library": ("/l", '"/l"'),
     "slots": ("3", "3"),
     "queue_capacity": ("4", "4"),
     "stream_buffer": ("16", "16"),
@@ -30,6 +32,8 @@ EXPECTED = Configuration(
     bundle=Path("/b"),
     listen=(TcpAddress("[::1]:1"), TcpAddress("unix:/s")),
     metrics=None,
+    device="simulator",
+    library=Path("/l"),
     slots=3,
     queue_capacity=4,
     stream_buffer=16,
@@ -61,6 +65,10 @@ def flags_of(values: dict[str, tuple[str, str]]) -> list[str]:
 
 def test_the_cases_here_cover_every_key() -> None:
     assert OTHER.keys() == KEYS.keys()
+
+
+def test_every_device_that_can_be_loaded_can_be_configured() -> None:
+    assert KEYS["device"].allowed == " or ".join(f'"{device}"' for device in DEVICES)
 
 
 def test_defaults_are_local_and_need_only_a_bundle() -> None:

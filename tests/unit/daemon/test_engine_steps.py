@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as AbstractSequence
+from dataclasses import replace
 
+import ml_dtypes
 import numpy as np
 import pytest
 from hypothesis import given
@@ -18,8 +20,10 @@ from tests.support.fake_runtime import FakeRuntime, fake_model
 V, CONTEXT = 100, 32
 
 
-def make(slots: int = 1, chunks: AbstractSequence[int] = (1, 4, 8)) -> tuple[Engine, FakeRuntime]:
-    runtime, layout = fake_model(vocabulary=V, context=CONTEXT, chunks=chunks)
+def make(
+    slots: int = 1, chunks: AbstractSequence[int] = (1, 4, 8), blocks: AbstractSequence[int] = (1,)
+) -> tuple[Engine, FakeRuntime]:
+    runtime, layout = fake_model(vocabulary=V, context=CONTEXT, chunks=chunks, blocks=blocks)
     return Engine(runtime, layout, end_of_text=[0], slots=slots), runtime
 
 
@@ -215,6 +219,26 @@ def test_a_chunk_as_long_as_the_context() -> None:
     assert sequence.generated == [CONTEXT]
 
 
+@pytest.mark.parametrize("blocks", [(1, 1), (1, 1, 1), (3,), (2, 2), (1, 3, 2)])
+def test_layers_in_blocks_of_any_size(blocks: tuple[int, ...]) -> None:
+    """The fake checks that every layer has its own rows, and that hidden states pass from block to block."""
+    engine, _ = make(slots=2, blocks=blocks)
+    first = engine.admit(range(1, 22), Sampling(), max_new_tokens=8)
+    second = engine.admit([50], Sampling(), max_new_tokens=3)
+    tokens_of_steps(engine)
+    assert (first.generated, second.generated) == (list(range(22, 30)), [51, 52, 53])
+
+
+def test_networks_for_several_sequences_are_left_alone() -> None:
+    """The fake does not even have them."""
+    runtime, layout = fake_model(vocabulary=V, context=CONTEXT)
+    several = replace(layout.steps[0], batch=4, embedding="embedding_b4_t1", lm_head="lm_head_b4")
+    engine = Engine(runtime, replace(layout, steps=(*layout.steps, several)), end_of_text=[0])
+    sequence = engine.admit([3], Sampling(), max_new_tokens=2)
+    tokens_of_steps(engine)
+    assert sequence.generated == [4, 5]
+
+
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(logprobs=0), Sampling(repetition_penalty=1.0001)])
 def test_greedy_is_the_same_on_the_device_and_the_host(sampling: Sampling) -> None:
     engine, _ = make()
@@ -244,6 +268,19 @@ class TestFailures:
             engine.step()
 
 
+@pytest.mark.parametrize("sampling", [Sampling(), Sampling(logprobs=1), Sampling(temperature=0.1, seed=1)])
+def test_a_model_in_bfloat16(sampling: Sampling) -> None:
+    runtime, layout = fake_model(vocabulary=V, context=CONTEXT, blocks=(2,), dtype=np.dtype(ml_dtypes.bfloat16))
+    engine = Engine(runtime, layout, end_of_text=[0])
+    sequence = engine.admit(range(10, 20), sampling, max_new_tokens=3)
+    tokens_of_steps(engine)
+    assert sequence.generated == [20, 21, 22]
+    runtime.successor = lambda _token: float("nan")
+    engine.admit([5], sampling)
+    with pytest.raises(DeviceError, match="not numbers"):
+        engine.step()
+
+
 class TestAttentionMask:
     def test_new_tokens_see_those_before_them(self) -> None:
         mask = AttentionMask(make()[1], tokens=3, history=2, dtype=np.dtype(np.float32))
@@ -254,6 +291,11 @@ class TestAttentionMask:
         for rows, expected in [(3, "###."), (4, "####"), (4, "####"), (1, "#..."), (0, "....")]:
             mask.show(rows)
             assert visible(mask) == [f"{expected}#.", f"{expected}##"]
+
+    def test_what_is_hidden_is_hidden_in_bfloat16(self) -> None:
+        mask = AttentionMask(make()[1], tokens=2, history=1, dtype=np.dtype(ml_dtypes.bfloat16))
+        assert isinstance(mask.buffer, HostBuffer)
+        assert np.exp(mask.buffer.array[0, 0].astype(np.float32)).tolist() == [[0, 1, 0], [0, 1, 1]]
 
 
 def visible(mask: AttentionMask) -> list[str]:

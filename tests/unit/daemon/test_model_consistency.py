@@ -37,6 +37,11 @@ def test_a_greedy_head_may_be_absent() -> None:
     check(networks(without("greedy_head_b1")))
 
 
+def test_a_block_may_hold_several_layers() -> None:
+    both = replace(block(0, 4), layers=2)
+    check(networks([both, *without("block_0_b1_t4_s8", "block_1_b1_t4_s8")]))
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -56,7 +61,13 @@ def test_a_greedy_head_may_be_absent() -> None:
         (networks(changed("block_0_b1_t1_s8", history=None)), "block_0_b1_t1_s8 must have history"),
         (networks(changed("block_0_b1_t1_s8", history=4)), "history of other than context rows"),
         (networks(changed("block_0_b1_t1_s8", first_layer=None)), "block_0_b1_t1_s8 must have first_layer"),
-        (networks(changed("block_0_b1_t1_s8", layers=2)), "block_0_b1_t1_s8 holds several layers"),
+        (networks(changed("block_0_b1_t1_s8", layers=2)), "the blocks for 1 tokens .* do not cover every layer"),
+        (networks(changed("block_1_b1_t1_s8", layers=2)), "the blocks for 1 tokens .* do not cover every layer"),
+        (networks(changed("block_1_b1_t1_s8", layers=10**18)), "do not cover every layer"),
+        (
+            networks([replace(block(0, 1), layers=3), *without("block_0_b1_t1_s8", "block_1_b1_t1_s8")]),
+            "the blocks for 1 tokens of 1 sequences do not cover every layer",
+        ),
         (networks(changed("block_0_b1_t4_s8", tokens=9)), "takes more tokens than the context"),
         (networks(without("block_1_b1_t4_s8")), "the blocks for 4 tokens of 1 sequences do not cover every layer"),
         (

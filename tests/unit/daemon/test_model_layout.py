@@ -6,15 +6,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import ml_dtypes
 import msgspec
 import numpy as np
 import pytest
 from wizardtpud.device.runtime import Network, Runtime, TensorSpec
 from wizardtpud.errors import BundleError, DeviceError
 from wizardtpud.model.bundle import Bundle
-from wizardtpud.model.layout import resolve
+from wizardtpud.model.layout import BlockNetwork, resolve
 from wizardtpud.model.loading import load
 from wizardtpud.model.manifest import Manifest
+
+from tests.support.small_bundle import block, manifest
+
+Shaped = tuple[str, tuple[int, ...]]
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def test_the_networks_of_every_step(bundle: Bundle, runtime: Runtime) -> None:
     assert layout.dtype == np.float32
     assert [(step.batch, step.tokens) for step in layout.steps] == [(1, 1), (1, 4), (1, 16)]
     assert layout.steps[1].embedding == "embedding_b1_t4"
-    assert layout.steps[1].blocks == ("block_0_b1_t4_s40", "block_1_b1_t4_s40")
+    assert layout.steps[1].blocks == (BlockNetwork("block_0_b1_t4_s40", 1), BlockNetwork("block_1_b1_t4_s40", 1))
     assert {step.lm_head for step in layout.steps} == {"lm_head_b1"}
     assert {step.greedy_head for step in layout.steps} == {"greedy_head_b1"}
 
@@ -55,6 +60,74 @@ def test_a_network_is_missing(bundle: Bundle, runtime: Runtime, name: str) -> No
     networks = {key: network for key, network in runtime.networks.items() if key != name}
     with pytest.raises(BundleError, match=f"has no network {name}"):
         resolve(bundle.manifest, networks)
+
+
+@pytest.fixture
+def both_layers() -> tuple[Manifest, dict[str, Network]]:
+    """A model of two layers in one block, in bfloat16."""
+    description = manifest()
+    steps = [e for e in description.networks if e.role == "embedding" and e.tokens == 4]
+    heads = [e for e in description.networks if e.role == "lm_head"]
+    block_of_both = msgspec.structs.replace(block(0, 4), layers=2)
+    bfloat16, int32 = np.dtype(ml_dtypes.bfloat16), np.dtype(np.int32)
+
+    def network(name: str, inputs: list[Shaped], outputs: list[Shaped]) -> Network:
+        def specs(tensors: list[Shaped]) -> tuple[TensorSpec, ...]:
+            return tuple(TensorSpec(n, shape, int32 if n.endswith("ids") else bfloat16) for n, shape in tensors)
+
+        return Network(name, specs(inputs), specs(outputs))
+
+    past, new = (1, 8, 1, 2), (1, 4, 1, 2)
+    networks = [
+        network(
+            "embedding_b1_t4", [("input_ids", (1, 4)), ("position_ids", (1, 4))], [("hidden_states", (1, 4, 6))]
+        ),
+        network(
+            "block_0_b1_t4_s8",
+            [
+                ("hidden_states", (1, 4, 6)),
+                ("attention_mask", (1, 1, 4, 12)),
+                ("history_k_0", past),
+                ("history_v_0", past),
+                ("history_k_1", past),
+                ("history_v_1", past),
+            ],
+            [
+                ("hidden_states_out", (1, 4, 6)),
+                ("new_k_0", new),
+                ("new_v_0", new),
+                ("new_k_1", new),
+                ("new_v_1", new),
+            ],
+        ),
+        network("lm_head_b1", [("hidden_states", (1, 1, 6))], [("logits", (1, 10))]),
+    ]
+    entries = [*heads, *steps, block_of_both]
+    return msgspec.structs.replace(description, networks=entries), {network.name: network for network in networks}
+
+
+def test_a_block_of_several_layers_in_bfloat16(both_layers: tuple[Manifest, dict[str, Network]]) -> None:
+    layout = resolve(*both_layers)
+    assert layout.dtype == np.dtype(ml_dtypes.bfloat16)
+    assert layout.steps[0].blocks == (BlockNetwork("block_0_b1_t4_s8", 2),)
+
+
+def test_the_layers_of_a_block_are_in_order(both_layers: tuple[Manifest, dict[str, Network]]) -> None:
+    description, networks = both_layers
+    found = networks["block_0_b1_t4_s8"]
+    wrong = replace(found, inputs=(*found.inputs[:2], *found.inputs[4:], *found.inputs[2:4]))
+    with pytest.raises(
+        BundleError, match=r"the inputs of block_0_b1_t4_s8 are .*history_k_1 bfloat16\[1, 8, 1, 2\]"
+    ):
+        resolve(description, {**networks, wrong.name: wrong})
+
+
+def test_float_types_do_not_mix(both_layers: tuple[Manifest, dict[str, Network]]) -> None:
+    description, networks = both_layers
+    found = networks["lm_head_b1"]
+    wrong = replace(found, outputs=(replace(found.outputs[0], dtype=np.dtype(np.float16)),))
+    with pytest.raises(BundleError, match=r"logits float16\[1, 10\]\) instead of \(logits bfloat16"):
+        resolve(description, {**networks, wrong.name: wrong})
 
 
 def changed(tensor: TensorSpec, kind: str) -> TensorSpec:
@@ -79,14 +152,38 @@ def test_every_tensor_is_checked(bundle: Bundle, runtime: Runtime, name: str, ki
 
 
 def test_an_unknown_device(bundle: Bundle) -> None:
-    with pytest.raises(DeviceError, match="unknown device 'gpu'; known: cpu"):
+    with pytest.raises(DeviceError, match="unknown device 'gpu'; known: cpu, simulator"):
         load(bundle, "gpu")
 
 
 def test_a_bundle_for_another_device(bundle: Bundle) -> None:
     other = replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, target="bm1684x"))
-    with pytest.raises(BundleError, match=r"is for bm1684x, not for cpu.*--target cpu"):
+    with pytest.raises(BundleError, match=r"is for bm1684x, not for the device cpu.*--target cpu"):
         load(other, "cpu")
+
+
+def chip_bundle(bundle: Bundle, file: str | None = None) -> Bundle:
+    """The bundle as if it were for a chip, with all networks in `file`."""
+    networks = [msgspec.structs.replace(e, file=file or e.file) for e in bundle.manifest.networks]
+    return replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, target="bm1684x", networks=networks))
+
+
+def test_the_simulator_takes_bundles_for_the_chip(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match=r"is for cpu, not for the device simulator.*--target bm1684x"):
+        load(bundle, "simulator")
+
+
+def test_the_simulator_needs_its_libraries(bundle: Bundle, tmp_path: Path) -> None:
+    chip = chip_bundle(bundle, "tokenizer.json")
+    with pytest.raises(DeviceError, match="needs the directory with its libraries: set library"):
+        load(chip, "simulator")
+    with pytest.raises(DeviceError, match="has no libbmlib"):
+        load(chip, "simulator", library=tmp_path)
+
+
+def test_a_chip_loads_one_file(bundle: Bundle) -> None:
+    with pytest.raises(BundleError, match="are in 5 files, and a chip loads one"):
+        load(chip_bundle(bundle), "simulator")
 
 
 def test_loading_reports_the_bytes_of_every_network_file(bundle: Bundle) -> None:

@@ -59,9 +59,10 @@ def checked(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     Raises:
         DeviceError: one of them is NaN, or the highest is infinite.
     """
-    if not np.isfinite(logits.max()):
+    scores = logits.astype(np.float64)  # first, for bfloat16 warns of NaN when it is compared
+    if not np.isfinite(scores.max()):
         raise DeviceError(NOT_NUMBERS)
-    return logits.astype(np.float64)
+    return scores
 
 
 def penalize(scores: NDArray[np.float64], ids: Sequence[int], penalty: float) -> NDArray[np.float64]:

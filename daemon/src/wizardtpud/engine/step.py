@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from wizardtpud.device.runtime import Buffer, Launch, Runtime
 from wizardtpud.engine.attention_mask import AttentionMask
 from wizardtpud.engine.kv_cache import KeysValues, KvCache
-from wizardtpud.model.layout import Layout, StepNetworks
+from wizardtpud.model.layout import BlockNetwork, Layout, StepNetworks
 
 _INT32 = np.dtype(np.int32)
+
+
+@dataclass(frozen=True)
+class _BoundBlock:
+    """The launch of a block, and which of its outputs are new rows of keys and values."""
+
+    launch: Launch
+    row_outputs: range
 
 
 class Step:
     """The networks for up to `tokens` new tokens, bound to their buffers once for every slot.
 
-    Hidden states pass from layer to layer through two buffers in turn, and new rows of keys and values are
+    Hidden states pass from block to block through two buffers in turn, and new rows of keys and values are
     written where they belong in the cache. The input buffers serve all slots, for one step runs at a time.
     """
 
@@ -51,9 +60,9 @@ class Step:
         self._embedding.run()
         offset = start * self._row
         for block in self._blocks[slot]:
-            block.place_output(1, offset)
-            block.place_output(2, offset)
-            block.run()
+            for output in block.row_outputs:
+                block.launch.place_output(output, offset)
+            block.launch.run()
 
     def hidden_states(self, index: int) -> Buffer:
         """What the last layer made of the new token `index`: [1, 1, hidden], valid until the next run."""
@@ -61,13 +70,18 @@ class Step:
         width = last.shape[-1]
         return last.view((1, 1, width), index * width)
 
-    def _bind(self, runtime: Runtime, blocks: Sequence[str], layers: Sequence[KeysValues]) -> list[Launch]:
-        launches = []
-        for index, (name, layer) in enumerate(zip(blocks, layers, strict=True)):
+    def _bind(
+        self, runtime: Runtime, blocks: Sequence[BlockNetwork], layers: Sequence[KeysValues]
+    ) -> list[_BoundBlock]:
+        bound, first = [], 0
+        for index, block in enumerate(blocks):
             source, target = self._hidden[index % 2], self._hidden[(index + 1) % 2]
-            inputs = [source, self._mask.buffer, layer.keys, layer.values]
-            launches.append(runtime.bind(name, inputs, [target, layer.keys, layer.values]))
-        return launches
+            own = layers[first : first + block.layers]
+            rows = [buffer for layer in own for buffer in (layer.keys, layer.values)]
+            launch = runtime.bind(block.name, [source, self._mask.buffer, *rows], [target, *rows])
+            bound.append(_BoundBlock(launch, range(1, 1 + len(rows))))
+            first += block.layers
+        return bound
 
     def _write(self, ids: Sequence[int], start: int) -> None:
         # Padding repeats the last token: where activations are quantized together, it cannot widen their range.

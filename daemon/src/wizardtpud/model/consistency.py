@@ -63,8 +63,6 @@ def _check_network(network: NetworkEntry, manifest: Manifest) -> None:
     _require(
         network.history in (None, manifest.context), f"{network.name} has a history of other than context rows"
     )
-    if (network.layers or 1) > 1:
-        raise BundleError(f"{network.name} holds several layers, and this daemon runs networks of one layer")
 
 
 def _check_names(manifest: Manifest) -> None:
@@ -74,20 +72,30 @@ def _check_names(manifest: Manifest) -> None:
 
 def _check_shapes(manifest: Manifest) -> None:
     """Every shape that has a block or an embedding has all blocks, the embedding and the head."""
-    layers = defaultdict[tuple[int, int], list[int]](list)
+    ranges = defaultdict[tuple[int, int], list[tuple[int, int]]](list)
     embeddings, heads = Counter[tuple[int, int]](), Counter[int]()
     for network in manifest.networks:
         shape = (network.batch, network.tokens or 0)
         if network.role == "block":
-            layers[shape].append(network.first_layer or 0)
+            ranges[shape].append((network.first_layer or 0, network.layers or 1))
         elif network.role == "embedding":
             embeddings[shape] += 1
         elif network.role == "lm_head":
             heads[network.batch] += 1
-    _require((1, 1) in layers, "there are no networks for one token of one sequence")
-    for batch, tokens in sorted({*layers, *embeddings}):
+    _require((1, 1) in ranges, "there are no networks for one token of one sequence")
+    for batch, tokens in sorted({*ranges, *embeddings}):
         what = f"for {tokens} tokens of {batch} sequences"
-        complete = sorted(layers[batch, tokens]) == list(range(manifest.architecture.layers))
+        complete = _cover(ranges[batch, tokens], manifest.architecture.layers)
         _require(complete, f"the blocks {what} do not cover every layer once")
         _require(embeddings[batch, tokens] == 1, f"there is not one embedding {what}")
         _require(heads[batch] == 1, f"there is not one lm_head {what}")
+
+
+def _cover(ranges: list[tuple[int, int]], layers: int) -> bool:
+    """Whether ranges, each a first layer and a number of layers, have every layer once."""
+    end = 0
+    for first, count in sorted(ranges):
+        if first != end:
+            return False
+        end += count
+    return end == layers

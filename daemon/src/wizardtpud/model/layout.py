@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,19 @@ _INT32 = np.dtype(np.int32)
 
 
 @dataclass(frozen=True)
+class BlockNetwork:
+    """The network of some layers that follow each other: its name, and how many they are."""
+
+    name: str
+    layers: int
+
+
+@dataclass(frozen=True)
 class StepNetworks:
     """Names of the networks that take `tokens` new tokens of each of `batch` sequences.
 
     Attributes:
-        blocks: one network per layer, in order.
+        blocks: in order; together they hold every layer once.
         lm_head: hidden states of one token of each sequence to logits.
         greedy_head: logits to the most likely token, if the bundle has it.
     """
@@ -28,7 +36,7 @@ class StepNetworks:
     batch: int
     tokens: int
     embedding: str
-    blocks: tuple[str, ...]
+    blocks: tuple[BlockNetwork, ...]
     lm_head: str
     greedy_head: str | None
 
@@ -74,36 +82,44 @@ def _float_type(manifest: Manifest, networks: Mapping[str, Network]) -> np.dtype
     """The float type of a bundle is what its embeddings give."""
     entry = next(entry for entry in manifest.networks if entry.role == "embedding")
     network = _find(entry, networks)
-    if len(network.outputs) != 1 or network.outputs[0].dtype.kind != "f":
+    if len(network.outputs) != 1 or not _is_float(network.outputs[0].dtype):
         raise BundleError(f"{entry.name} in {entry.file} does not give hidden states of a float type")
     return network.outputs[0].dtype
+
+
+def _is_float(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind == "f" or dtype.name == "bfloat16"  # which numpy does not count among its own
 
 
 def _tensors(
     entry: NetworkEntry, manifest: Manifest, dtype: np.dtype[Any]
 ) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Inputs and outputs that a network of this role has."""
-    numbers, batch, tokens, history = manifest.architecture, entry.batch, entry.tokens or 1, entry.history or 0
-    ids = (batch, tokens)
-    hidden, logits = (batch, tokens, numbers.hidden), (batch, numbers.vocabulary)
-    rows = (batch, history, numbers.kv_heads, numbers.head_dim)
-    new_rows = (batch, tokens, numbers.kv_heads, numbers.head_dim)
-    mask = (batch, 1, tokens, history + tokens)
-
-    def floats(name: str, shape: tuple[int, ...]) -> TensorSpec:
-        return TensorSpec(name, shape, dtype)
-
-    hidden_states = floats("hidden_states", hidden)
+    numbers, batch, ids = manifest.architecture, entry.batch, (entry.batch, entry.tokens or 1)
+    hidden_states = TensorSpec("hidden_states", (*ids, numbers.hidden), dtype)
+    logits = TensorSpec("logits", (batch, numbers.vocabulary), dtype)
     if entry.role == "embedding":
         return (TensorSpec("input_ids", ids, _INT32), TensorSpec("position_ids", ids, _INT32)), (hidden_states,)
     if entry.role == "lm_head":
-        return (hidden_states,), (floats("logits", logits),)
+        return (hidden_states,), (logits,)
     if entry.role == "greedy_head":
-        return (floats("logits", logits),), (TensorSpec("token", (batch, 1), _INT32),)
-    return (
-        (hidden_states, floats("attention_mask", mask), floats("history_k", rows), floats("history_v", rows)),
-        (floats("hidden_states_out", hidden), floats("new_k", new_rows), floats("new_v", new_rows)),
-    )
+        return (logits,), (TensorSpec("token", (batch, 1), _INT32),)
+    tokens, history = entry.tokens or 0, entry.history or 0
+    mask = TensorSpec("attention_mask", (batch, 1, tokens, history + tokens), dtype)
+    output = TensorSpec("hidden_states_out", hidden_states.shape, dtype)
+    past, new = _rows("history", entry, history, numbers, dtype), _rows("new", entry, tokens, numbers, dtype)
+    return (hidden_states, mask, *past), (output, *new)
+
+
+def _rows(
+    kind: str, entry: NetworkEntry, count: int, numbers: Architecture, dtype: np.dtype[Any]
+) -> Iterator[TensorSpec]:
+    """Keys and values of each layer of a block; several layers are counted from 0 in the names."""
+    shape = (entry.batch, count, numbers.kv_heads, numbers.head_dim)
+    layers = entry.layers or 1
+    for suffix in ("",) if layers == 1 else (f"_{index}" for index in range(layers)):
+        yield TensorSpec(f"{kind}_k{suffix}", shape, dtype)
+        yield TensorSpec(f"{kind}_v{suffix}", shape, dtype)
 
 
 def _check(file: str, network: Network, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> None:
@@ -121,12 +137,14 @@ def _text(specs: tuple[TensorSpec, ...]) -> str:
 
 def _step(manifest: Manifest, batch: int, tokens: int) -> StepNetworks:
     entries = [entry for entry in manifest.networks if entry.batch == batch]
-    blocks = sorted((e.first_layer or 0, e.name) for e in entries if e.role == "block" and e.tokens == tokens)
+    blocks = sorted(
+        (e.first_layer or 0, e.name, e.layers or 1) for e in entries if e.role == "block" and e.tokens == tokens
+    )
     return StepNetworks(
         batch=batch,
         tokens=tokens,
         embedding=next(e.name for e in entries if e.role == "embedding" and e.tokens == tokens),
-        blocks=tuple(name for _, name in blocks),
+        blocks=tuple(BlockNetwork(name, layers) for _, name, layers in blocks),
         lm_head=next(e.name for e in entries if e.role == "lm_head"),
         greedy_head=next((e.name for e in entries if e.role == "greedy_head"), None),
     )

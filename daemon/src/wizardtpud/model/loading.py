@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
 from wizardtpud.device.onnx import OnnxNetwork, OnnxRuntime
 from wizardtpud.device.runtime import OnProgress, Runtime
 from wizardtpud.errors import BundleError, DeviceError
 from wizardtpud.model.bundle import Bundle
-from wizardtpud.model.manifest import NetworkEntry
+from wizardtpud.model.manifest import NetworkEntry, Target
 
-DEVICES = ("cpu",)
-"""Names that `load` knows."""
+DEVICES: dict[str, Target] = {"cpu": "cpu", "simulator": "bm1684x"}
+"""Names that `load` knows, and the target that a bundle for the device is built for."""
 
 
-def load(bundle: Bundle, device: str, threads: int = 1, on_progress: OnProgress | None = None) -> Runtime:
+def load(
+    bundle: Bundle,
+    device: str,
+    threads: int = 1,
+    on_progress: OnProgress | None = None,
+    library: Path | None = None,
+) -> Runtime:
     """Loads every network of a bundle.
 
     Args:
@@ -20,6 +29,7 @@ def load(bundle: Bundle, device: str, threads: int = 1, on_progress: OnProgress 
         device: one of `DEVICES`.
         threads: how many threads a CPU device uses for one network.
         on_progress: called with bytes loaded and bytes in all.
+        library: the directory with the simulator's libraries, for that device.
 
     Raises:
         BundleError: the bundle is for another device.
@@ -27,11 +37,13 @@ def load(bundle: Bundle, device: str, threads: int = 1, on_progress: OnProgress 
     """
     if device not in DEVICES:
         raise DeviceError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
-    if bundle.manifest.target != device:
+    if bundle.manifest.target != DEVICES[device]:
         raise BundleError(
-            f"{bundle.directory} is for {bundle.manifest.target}, not for {device}; "
-            f"build one with: wizardtpu-compile build CHECKPOINT --target {device}"
+            f"{bundle.directory} is for {bundle.manifest.target}, not for the device {device}; "
+            f"build one with: wizardtpu-compile build CHECKPOINT --target {DEVICES[device]}"
         )
+    if device == "simulator":
+        return _simulate(bundle, library, on_progress)
     networks = [OnnxNetwork(e.name, bundle.path(e.file), dimensions(e)) for e in bundle.manifest.networks]
     return OnnxRuntime(networks, threads, on_progress)
 
@@ -40,3 +52,28 @@ def dimensions(entry: NetworkEntry) -> dict[str, int]:
     """Sizes of the symbolic dimensions of a network's ONNX file."""
     tokens, history = entry.tokens or 1, entry.history or 0
     return {"batch": entry.batch, "tokens": tokens, "history": history, "total": history + tokens}
+
+
+def _simulate(bundle: Bundle, directory: Path | None, on_progress: OnProgress | None) -> Runtime:
+    name = _bmodel(bundle)
+    if directory is None:
+        raise DeviceError("the simulator needs the directory with its libraries: set library")
+    library = BmrtLibrary.load(directory)
+    if not library.simulated:
+        raise DeviceError(f"{directory} holds the libraries of a chip, not of the simulator")
+    runtime = BmrtRuntime(bundle.path(name), library)
+    try:
+        if on_progress is not None:
+            on_progress(bundle.manifest.files[name].bytes, bundle.manifest.files[name].bytes)
+    except BaseException:  # who listens may have had enough
+        runtime.close()
+        raise
+    return runtime
+
+
+def _bmodel(bundle: Bundle) -> str:
+    """The one file that holds the networks of a bundle for a chip."""
+    names = {entry.file for entry in bundle.manifest.networks}
+    if len(names) > 1:
+        raise BundleError(f"the networks of {bundle.directory} are in {len(names)} files, and a chip loads one")
+    return names.pop()

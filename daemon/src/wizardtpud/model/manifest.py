@@ -49,7 +49,8 @@ class NetworkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One network: what it computes, for how many sequences and new tokens, against how many rows of history.
 
     Several entries may name one file. ``tokens`` and ``history`` are absent where the role has none;
-    ``first_layer`` and ``layers`` are present for blocks alone.
+    ``first_layer`` and ``layers`` are present for blocks alone. ``cycles`` is the compiler's own estimate of a
+    launch, 1000 of them a microsecond, if it makes one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class NetworkEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     history: Count | None = None
     first_layer: Annotated[int, Meta(ge=0)] | None = None
     layers: Count | None = None
+    cycles: Count | None = None
 
 
 class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,7 +30,8 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     metrics: Annotated[TcpAddress | None, Meta(description="Where to serve Prometheus metrics over HTTP.")] = (
         TcpAddress("127.0.0.1:9464")
     )
-    device: Annotated[Literal["cpu"], Meta(description="What runs the model.")] = "cpu"
+    device: Annotated[Literal["cpu", "simulator"], Meta(description="What runs the model.")] = "cpu"
+    library: Annotated[Path | None, Meta(description="Directory of the simulator's libraries.")] = None
     slots: Annotated[int, Meta(ge=1, le=1024, description="How many requests the device serves at a time.")] = 1
     queue_capacity: Annotated[
         int, Meta(ge=1, le=1_000_000, description="How many requests may wait; more are refused.")

@@ -122,7 +122,8 @@ class Daemon:
             log_progress(done, total)
             self._scheduler.check_wanted()
 
-        with loading.load(self._bundle, self._configuration.device, threads, on_progress) as runtime:
+        device, library = self._configuration.device, self._configuration.library
+        with loading.load(self._bundle, device, threads, on_progress, library) as runtime:
             networks = layout.resolve(self._bundle.manifest, runtime.networks)
             end_of_text = self._bundle.manifest.end_of_text
             yield Engine(runtime, networks, end_of_text, self._configuration.slots)

@@ -1,0 +1,101 @@
+"""Open devices and their memory."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import Any
+from weakref import finalize
+
+from wizardtpud.device.bmrt.library import BmrtLibrary
+from wizardtpud.device.bmrt.structures import Memory
+from wizardtpud.errors import DeviceError
+
+_LARGEST = 2**32 - 1  # the runtime counts bytes in 32 bits
+
+
+class Device:
+    """Devices opened together; memory and copies are those of the first.
+
+    What is opened is closed in the reverse order, memory first: by `close`, when nothing refers to the device
+    any more, or at the latest when the interpreter exits. What is still open then would end the process.
+
+    Attributes:
+        library: the functions that drive it.
+        handles: of the devices, in the order given.
+        close: closes everything. Calling it again does nothing.
+    """
+
+    def __init__(self, library: BmrtLibrary, indices: Sequence[int]) -> None:
+        """Opens devices by their numbers.
+
+        Raises:
+            DeviceError: there is no device of such a number, or it cannot be opened.
+        """
+        if not indices:
+            raise DeviceError("no device is named")
+        self.library = library
+        self.handles = (ctypes.c_void_p * len(indices))()
+        self._opened = ExitStack()
+        self.close = finalize(self, self._opened.close)
+        try:
+            self._open(indices)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def handle(self) -> int:
+        """Of the first device.
+
+        Raises:
+            DeviceError: the device is closed.
+        """
+        if not self.close.alive:
+            raise DeviceError("the device is closed")
+        return int(self.handles[0] or 0)
+
+    def on_close(self, function: Any, *arguments: Any) -> None:
+        """Has a function called by `close`, before those named earlier."""
+        self._opened.callback(function, *arguments)
+
+    def allocate(self, size: int) -> Memory:
+        """Memory of `size` bytes, freed by `close`. What it holds is not known.
+
+        Raises:
+            DeviceError: the device has no room for it.
+        """
+        if not 0 < size <= _LARGEST:
+            raise DeviceError(f"cannot allocate {size} bytes: one tensor takes 1 to {_LARGEST} bytes")
+        memory, bmlib = Memory(), self.library.bmlib
+        try:
+            bmlib.bm_malloc_device_byte(self.handle, memory, size)
+        except DeviceError as error:
+            raise DeviceError(f"cannot allocate {size} bytes of device memory: {error}") from error
+        self.on_close(bmlib.bm_free_device, self.handle, memory)
+        return memory
+
+    def write(self, memory: Memory, source: int) -> None:
+        """Fills memory with the bytes at a host address."""
+        self.library.bmlib.bm_memcpy_s2d(self.handle, memory, source)
+
+    def read(self, memory: Memory, target: int) -> None:
+        """Copies memory to a host address."""
+        self.library.bmlib.bm_memcpy_d2s(self.handle, target, memory)
+
+    def wait(self) -> None:
+        """Until everything launched is done."""
+        self.library.bmlib.bm_thread_sync(self.handle)
+
+    def _open(self, indices: Sequence[int]) -> None:
+        count = ctypes.c_int()
+        self.library.bmlib.bm_dev_getcount(count)
+        for place, index in enumerate(indices):
+            # Asking the library for a device that is not there ends the process.
+            if not 0 <= index < count.value:
+                raise DeviceError(f"there is no device {index}; this machine has {count.value}, counted from 0")
+            handle = ctypes.c_void_p()
+            self.library.bmlib.bm_dev_request(handle, index)
+            self.on_close(self.library.bmlib.bm_dev_free, handle)
+            self.handles[place] = handle

@@ -1,0 +1,71 @@
+"""A network of a bmodel bound to device memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+from wizardtpud.device.bmrt.buffer import BmrtBuffer
+from wizardtpud.device.bmrt.device import Device
+from wizardtpud.device.bmrt.dtypes import code_of
+from wizardtpud.device.bmrt.structures import Shape, Tensor
+from wizardtpud.device.runtime import Buffer, Launch, Network, TensorSpec
+from wizardtpud.errors import DeviceError
+
+
+class BmrtLaunch(Launch):
+    """Tensor structures that are prepared once; outputs move by their addresses."""
+
+    def __init__(
+        self, device: Device, runtime: int, network: Network, inputs: Sequence[Buffer], outputs: Sequence[Buffer]
+    ) -> None:
+        self._device = device
+        self._runtime = runtime
+        self._name = network.name
+        self._encoded = network.name.encode()
+        self._launch = device.library.bmrt.bmrt_launch_tensor_ex
+        self._inputs = _tensors(network.name, network.inputs, inputs, exact=True)
+        self._outputs = _tensors(network.name, network.outputs, outputs, exact=False)
+        self._addresses = [tensor.memory.address for tensor in self._outputs]
+        self._itemsizes = [spec.dtype.itemsize for spec in network.outputs]
+        self._last_offsets = [
+            buffer.size - prod(spec.shape) for spec, buffer in zip(network.outputs, outputs, strict=True)
+        ]
+
+    def place_output(self, index: int, offset: int) -> None:
+        if not 0 <= offset <= self._last_offsets[index]:
+            raise DeviceError(f"{self._name}: an output at element {offset} is outside its buffer")
+        self._outputs[index].memory.address = self._addresses[index] + offset * self._itemsizes[index]
+
+    def run(self) -> None:
+        if not self._device.close.alive:
+            raise DeviceError(f"{self._name}: the device is closed")
+        inputs, outputs = self._inputs, self._outputs
+        # Outputs go to the memory named here, not to the runtime's own, and without gaps between elements.
+        if not self._launch(self._runtime, self._encoded, inputs, len(inputs), outputs, len(outputs), True, False):
+            raise DeviceError(f"{self._name}: the launch failed")
+        self._device.wait()
+
+
+def _tensors(network: str, specs: Sequence[TensorSpec], buffers: Sequence[Buffer], *, exact: bool) -> Any:
+    """The structures of `specs`, once it is known that as many buffers hold them."""
+    if len(specs) != len(buffers):
+        raise DeviceError(f"{network} takes {len(specs)} tensors ({', '.join(s.name for s in specs)})")
+    tensors = (Tensor * len(specs))()
+    for tensor, spec, buffer in zip(tensors, specs, buffers, strict=True):
+        size = prod(spec.shape)
+        fits = buffer.size == size if exact else buffer.size >= size
+        if not isinstance(buffer, BmrtBuffer) or buffer.dtype != spec.dtype or not fits:
+            raise _misfit(network, spec, buffer)
+        tensor.dtype = code_of(spec.dtype)
+        tensor.shape = Shape.of(spec.shape)
+        tensor.memory = buffer.memory.part(0, size * spec.dtype.itemsize)
+    return tensors
+
+
+def _misfit(network: str, spec: TensorSpec, buffer: Buffer) -> DeviceError:
+    return DeviceError(
+        f"{network}: {spec.name} is {spec.dtype}{spec.shape}; a {type(buffer).__name__} "
+        f"of {buffer.dtype}{buffer.shape} does not fit"
+    )

@@ -1,0 +1,131 @@
+"""The vendor's shared libraries: libbmlib for devices and memory, libbmrt for networks."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+from collections.abc import Mapping
+from ctypes import POINTER, c_bool, c_char_p, c_int, c_uint, c_uint32, c_void_p
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import Self
+
+from wizardtpud.device.bmrt.structures import Memory, NetworkInfo, Tensor
+from wizardtpud.errors import DeviceError
+
+_BMLIB, _BMRT, _SIMULATOR = "libbmlib.so.0", "libbmrt.so", "libcmodel.so"
+
+_STATUSES = (
+    "success",
+    "the device is not ready",
+    "it failed",
+    "it timed out",
+    "a wrong parameter",
+    "out of memory",
+    "a data error",
+    "the device is busy",
+    "not supported",
+    "not supported",
+)
+"""What the values of bm_status_t mean."""
+
+
+def _check(status: int, function: Any, _: tuple[Any, ...]) -> int:
+    """Turns the status of a call into an error; ctypes calls this after every function that gives one."""
+    if status == 0:
+        return status
+    meaning = _STATUSES[status] if 0 < status < len(_STATUSES) else f"status {status}"
+    raise DeviceError(f"{function.__name__}: {meaning}")
+
+
+@dataclass(frozen=True)
+class _Declaration:
+    arguments: tuple[Any, ...]
+    result: Any = c_int
+    checked: bool = True
+
+
+def _plain(result: Any, *arguments: Any) -> _Declaration:
+    return _Declaration(arguments, result, checked=False)
+
+
+def _status(*arguments: Any) -> _Declaration:
+    return _Declaration(arguments)
+
+
+_BMLIB_FUNCTIONS = {
+    "bm_dev_getcount": _status(POINTER(c_int)),
+    "bm_dev_request": _status(POINTER(c_void_p), c_int),
+    "bm_dev_free": _plain(None, c_void_p),
+    "bm_malloc_device_byte": _status(c_void_p, POINTER(Memory), c_uint),
+    "bm_free_device": _plain(None, c_void_p, Memory),
+    "bm_memcpy_s2d": _status(c_void_p, Memory, c_void_p),
+    "bm_memcpy_d2s": _status(c_void_p, c_void_p, Memory),
+    "bm_thread_sync": _status(c_void_p),
+}
+_BMRT_FUNCTIONS = {
+    "bmrt_create_ex": _plain(c_void_p, POINTER(c_void_p), c_int),
+    "bmrt_destroy": _plain(None, c_void_p),
+    "bmrt_set_flags": _plain(None, c_void_p, c_uint32),
+    "bmrt_load_bmodel": _plain(c_bool, c_void_p, c_char_p),
+    "bmrt_get_network_number": _plain(c_int, c_void_p),
+    "bmrt_get_network_name": _plain(c_char_p, c_void_p, c_int),
+    "bmrt_get_network_info": _plain(POINTER(NetworkInfo), c_void_p, c_char_p),
+    "bmrt_launch_tensor_ex": _plain(
+        c_bool, c_void_p, c_char_p, POINTER(Tensor), c_int, POINTER(Tensor), c_int, c_bool, c_bool
+    ),
+}
+
+
+@dataclass(frozen=True)
+class BmrtLibrary:
+    """The loaded libraries, with the functions used here declared.
+
+    A function of theirs that gives a status raises DeviceError instead of giving one that is no success.
+
+    Attributes:
+        simulated: whether the device is the functional simulator that comes with the vendor's compiler.
+    """
+
+    directory: Path
+    simulated: bool
+    bmlib: Any
+    bmrt: Any
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Loads the libraries of a directory; no environment variable is needed.
+
+        Raises:
+            DeviceError: there is no such directory, or a library is missing or cannot be loaded.
+        """
+        if not directory.is_dir():
+            raise DeviceError(f"{directory} is not a directory; it must be the one with {_BMLIB} and {_BMRT}")
+        bmlib = _load(directory / _BMLIB, _BMLIB_FUNCTIONS)
+        bmrt = _load(directory / _BMRT, _BMRT_FUNCTIONS)
+        return cls(directory, (directory / _SIMULATOR).exists(), bmlib, bmrt)
+
+
+def _load(path: Path, functions: Mapping[str, _Declaration]) -> ctypes.CDLL:
+    if not path.exists():
+        raise DeviceError(f"{path.parent} has no {path.name}; it must hold the vendor's runtime libraries")
+    try:
+        library = ctypes.CDLL(str(path.resolve()))
+        for name, declaration in functions.items():
+            _declare(library, name, declaration)
+    except OSError as error:
+        raise DeviceError(
+            f"cannot load {path}: {error}; it must be a library for {platform.machine()}, as this machine is"
+        ) from error
+    except AttributeError as error:
+        raise DeviceError(f"{path} is not the vendor's runtime, or is too old: {error}") from error
+    return library
+
+
+def _declare(library: ctypes.CDLL, name: str, declaration: _Declaration) -> None:
+    function = getattr(library, name)
+    function.argtypes, function.restype = declaration.arguments, declaration.result
+    if declaration.checked:
+        function.errcheck = _check

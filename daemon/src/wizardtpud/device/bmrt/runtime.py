@@ -1,0 +1,99 @@
+"""The networks of a bmodel on a TPU or its simulator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from wizardtpud.device.bmrt.buffer import BmrtBuffer
+from wizardtpud.device.bmrt.device import Device
+from wizardtpud.device.bmrt.dtypes import dtype_of
+from wizardtpud.device.bmrt.launch import BmrtLaunch
+from wizardtpud.device.bmrt.library import BmrtLibrary
+from wizardtpud.device.bmrt.structures import NetworkInfo
+from wizardtpud.device.runtime import Buffer, Launch, Network, Runtime, TensorSpec
+from wizardtpud.errors import DeviceError
+
+_SHARE_MEMORY = 1  # BM_RUNTIME_SHARE_MEM
+
+
+class BmrtRuntime(Runtime):
+    """A bmodel loaded by libbmrt. A network of several shapes is shown with its first one.
+
+    The library notices a file that is cut short, but not what changed inside: that may give wrong numbers or end
+    the process. So the file's sha256 must have been checked.
+    """
+
+    def __init__(
+        self, model: Path, library: BmrtLibrary, devices: Sequence[int] = (0,), shared_memory: bool = False
+    ) -> None:
+        """Opens the devices and loads the model.
+
+        Args:
+            model: the bmodel file.
+            library: what drives the devices.
+            devices: numbers of the devices; as many as the bmodel was compiled for.
+            shared_memory: whether networks share one memory for what lies between their inputs and outputs.
+
+        Raises:
+            DeviceError: there is no such device, or it cannot load the file.
+        """
+        if not model.is_file():
+            raise DeviceError(f"there is no file {model}")
+        self._device = Device(library, devices)
+        try:
+            self._runtime = _load(self._device, model, shared_memory)
+            self.networks = {network.name: network for network in _networks(library.bmrt, self._runtime)}
+        except BaseException:
+            self.close()
+            raise
+
+    def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
+        return BmrtBuffer.zeros(self._device, shape, dtype)
+
+    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> Launch:
+        if network not in self.networks:
+            raise DeviceError(f"no network {network!r} is loaded; there are {', '.join(self.networks) or 'none'}")
+        return BmrtLaunch(self._device, self._runtime, self.networks[network], inputs, outputs)
+
+    def close(self) -> None:
+        self.networks = {}
+        self._device.close()
+
+
+def _load(device: Device, model: Path, shared_memory: bool) -> int:
+    """A libbmrt runtime with the model, destroyed before the device is closed."""
+    bmrt = device.library.bmrt
+    runtime: int | None = bmrt.bmrt_create_ex(device.handles, len(device.handles))
+    if not runtime:
+        raise DeviceError("bmrt_create_ex: it failed")
+    device.on_close(bmrt.bmrt_destroy, runtime)
+    if shared_memory:
+        bmrt.bmrt_set_flags(runtime, _SHARE_MEMORY)
+    if not bmrt.bmrt_load_bmodel(runtime, bytes(model)):
+        raise DeviceError(f"the runtime cannot load {model}: it is no bmodel for this device, or is damaged")
+    return runtime
+
+
+def _networks(bmrt: Any, runtime: int) -> Iterator[Network]:
+    for index in range(bmrt.bmrt_get_network_number(runtime)):
+        name = bmrt.bmrt_get_network_name(runtime, index)
+        yield _describe(bmrt.bmrt_get_network_info(runtime, name).contents)
+
+
+def _describe(info: NetworkInfo) -> Network:
+    stage = info.stages[0]
+    return Network(
+        info.name.decode(),
+        _specs(info.input_count, info.input_names, stage.input_shapes, info.input_dtypes),
+        _specs(info.output_count, info.output_names, stage.output_shapes, info.output_dtypes),
+    )
+
+
+def _specs(count: int, names: Any, shapes: Any, dtypes: Any) -> tuple[TensorSpec, ...]:
+    return tuple(
+        TensorSpec(names[index].decode(), shapes[index].sizes(), dtype_of(dtypes[index])) for index in range(count)
+    )
