@@ -9,7 +9,7 @@ import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from wizardtpu_compile.build import build_bundle
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.network import gpt_bigcode
 from wizardtpu_compile.network.reference import Arrays, evaluate
@@ -25,7 +25,7 @@ HEAD_DIM = 16
 @pytest.fixture(scope="module")
 def nets(sound_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("nets") / "bundle"
-    build_bundle(sound_checkpoint, directory)
+    build_cpu_bundle(sound_checkpoint, directory)
     return directory / "nets"
 
 
@@ -108,7 +108,7 @@ def test_greedy_head_takes_the_first_of_equals(nets: Path) -> None:
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "gelu_fast"])
 def test_activations(tmp_path: Path, activation: str) -> None:
     checkpoint = write_random_checkpoint(tmp_path / "checkpoint", layers=1, activation=activation)
-    build_bundle(checkpoint, tmp_path / "bundle")
+    build_cpu_bundle(checkpoint, tmp_path / "bundle")
     inputs = block_inputs(1, 3, 2, visible=1)
     expected = evaluate(gpt_bigcode.block(Checkpoint.open(checkpoint), 0), [inputs])[0]
     found = run(tmp_path / "bundle" / "nets" / "block_0.onnx", *inputs.values())[0]

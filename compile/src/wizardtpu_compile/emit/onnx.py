@@ -44,7 +44,7 @@ _LAST = np.iinfo(np.int64).max
 
 def emit(network: Network, quantization: BlockQuantization | None = None) -> onnx.ModelProto:
     """The network with its weights, read one after the other: those of Linear quantized, the others float32."""
-    emitter = _Emitter(quantization)
+    emitter = Emitter(quantization)
     for operation in network.operations:
         emitter.emit(operation)
     graph = helper.make_graph(
@@ -73,7 +73,7 @@ def _value_info(value: Value) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(value.name, _ELEMENT_TYPES[value.dtype], value.shape)
 
 
-class _Emitter:
+class Emitter:
     """Translates one operation at a time into nodes; names of intermediate values derive from the output's."""
 
     def __init__(self, quantization: BlockQuantization | None) -> None:
@@ -161,8 +161,9 @@ class _Emitter:
     def _split(self, weights: str, history: Value) -> tuple[str, str]:
         """[B,T,heads,S+T] -> [B,T,heads,S], [B,T,heads,T]."""
         rows = self._node("Shape", [history.name], f"{history.name}.count", start=1, end=2)
-        first, last = self._constant("first", np.array([0])), self._constant("last", np.array([_LAST]))
-        axis = self._constant("last_axis", np.array([3]))
+        first = self._constant(f"{weights}.first", np.array([0]))
+        last = self._constant(f"{weights}.last", np.array([_LAST]))
+        axis = self._constant(f"{weights}.axis", np.array([3]))
         return (
             self._node("Slice", [weights, first, rows, axis], f"{weights}.past"),
             self._node("Slice", [weights, rows, last, axis], f"{weights}.new"),

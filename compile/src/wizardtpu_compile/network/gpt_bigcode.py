@@ -5,7 +5,8 @@ Source of the computation: GPTBigCodeForCausalLM of Hugging Face transformers, w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,7 @@ from wizardtpu_compile.network.description import (
     Gelu,
     LayerNorm,
     Linear,
+    Matrix,
     Network,
     Operation,
     Reshape,
@@ -30,12 +32,16 @@ from wizardtpu_compile.network.description import (
     Weight,
 )
 
+Rows = tuple[Value, Value]
+"""Rows of keys and of values, each [B,rows,1,D]."""
 
-def networks(checkpoint: Checkpoint) -> Iterator[Network]:
-    """All networks of the checkpoint in the order a token passes them."""
+
+def networks(checkpoint: Checkpoint, layers_per_net: int = 1) -> Iterator[Network]:
+    """All networks of the checkpoint in the order a token passes them; the last block may have fewer layers."""
+    count = checkpoint.config.n_layer
     yield embedding(checkpoint)
-    for layer in range(checkpoint.config.n_layer):
-        yield block(checkpoint, layer)
+    for first in range(0, count, layers_per_net):
+        yield block(checkpoint, first, min(layers_per_net, count - first))
     yield lm_head(checkpoint)
     yield greedy_head(checkpoint)
 
@@ -56,35 +62,41 @@ def embedding(checkpoint: Checkpoint) -> Network:
     return Network("embedding", (ids, positions), (hidden,), operations)
 
 
-def block(checkpoint: Checkpoint, layer: int) -> Network:
-    """One layer over T new tokens with S rows of history; see `Attention` for the shapes."""
-    config, prefix = checkpoint.config, f"h.{layer}"
-    build = _Builder(checkpoint)
-    hidden = build.value("hidden_states", config.n_embd)
-    mask = Value("attention_mask", (BATCH, 1, TOKENS, TOTAL))
-    past = (BATCH, HISTORY, 1, config.head_dim)
-    history = Value("history_k", past), Value("history_v", past)
+def block(checkpoint: Checkpoint, first_layer: int, layers: int = 1) -> Network:
+    """Some layers over T new tokens with S rows of history; see `Attention` for the shapes.
 
-    normed = build.layer_norm(f"{prefix}.ln_1", hidden)
-    attended, new_rows = build.attention(f"{prefix}.attn", normed, history, mask)
-    residual = build.sum("attention_residual", hidden, attended)
-    normed = build.layer_norm(f"{prefix}.ln_2", residual)
-    output = build.sum("hidden_states_out", residual, build.mlp(f"{prefix}.mlp", normed))
-    return Network("block", (hidden, mask, *history), (output, *new_rows), tuple(build.operations), layer)
+    With several layers, the names of histories and new rows end in the layer's place among them: history_k_0.
+    """
+    build = Builder(checkpoint)
+    hidden = build.value("hidden_states", checkpoint.config.n_embd)
+    mask = Value("attention_mask", (BATCH, 1, TOKENS, TOTAL))
+    histories: list[Value] = []
+    new_rows: list[Value] = []
+    source = hidden
+    for place in range(layers):
+        suffix = "" if layers == 1 else f"_{place}"
+        output = "hidden_states_out" if place == layers - 1 else f"h.{first_layer + place}.output"
+        history = build.rows("history", suffix, HISTORY)
+        new = build.rows("new", suffix, TOKENS)
+        source = build.layer(f"h.{first_layer + place}", source, history, new, mask=mask, output=output)
+        histories.extend(history)
+        new_rows.extend(new)
+    operations = tuple(build.operations)
+    return Network("block", (hidden, mask, *histories), (source, *new_rows), operations, first_layer, layers)
 
 
 def lm_head(checkpoint: Checkpoint) -> Network:
     """hidden_states [B,1,H] -> logits [B,V], with the final LayerNorm."""
     config = checkpoint.config
-    build = _Builder(checkpoint)
+    build = Builder(checkpoint)
     hidden = Value("hidden_states", (BATCH, 1, config.n_embd))
     row = Value("row", (BATCH, config.n_embd))
     logits = Value("logits", (BATCH, config.vocab_size))
     build.add(Reshape(hidden, row))
     normed = build.layer_norm("ln_f", row)
-    build.add(
-        Linear(normed, _transposed(checkpoint, checkpoint.head_name, slice(None), "lm_head.weight"), None, logits)
-    )
+    shape = config.n_embd, config.vocab_size
+    projection = Matrix("lm_head.weight", shape, functools.partial(checkpoint.rows, checkpoint.head_name))
+    build.add(Linear(normed, projection, None, logits))
     return Network("lm_head", (hidden,), (logits,), tuple(build.operations))
 
 
@@ -95,7 +107,7 @@ def greedy_head(checkpoint: Checkpoint) -> Network:
     return Network("greedy_head", (logits,), (token,), (ArgMax(logits, token),))
 
 
-class _Builder:
+class Builder:
     """Collects operations; every value is named after what made it."""
 
     def __init__(self, checkpoint: Checkpoint) -> None:
@@ -108,6 +120,18 @@ class _Builder:
     def value(self, name: str, width: int) -> Value:
         return Value(name, (BATCH, TOKENS, width))
 
+    def rows(self, name: str, suffix: str, count: str) -> Rows:
+        """Rows of keys and of values."""
+        shape = (BATCH, count, 1, self._checkpoint.config.head_dim)
+        return Value(f"{name}_k{suffix}", shape), Value(f"{name}_v{suffix}", shape)
+
+    def layer(self, name: str, source: Value, history: Rows, new: Rows, *, mask: Value, output: str) -> Value:
+        normed = self.layer_norm(f"{name}.ln_1", source)
+        attended = self.attention(f"{name}.attn", normed, history, new, mask)
+        residual = self.sum(f"{name}.attention_residual", source, attended)
+        normed = self.layer_norm(f"{name}.ln_2", residual)
+        return self.sum(output, residual, self.mlp(f"{name}.mlp", normed))
+
     def layer_norm(self, name: str, source: Value) -> Value:
         output = Value(f"{name}.output", source.shape)
         width = (self._checkpoint.config.n_embd,)
@@ -115,40 +139,40 @@ class _Builder:
         self.add(LayerNorm(source, gain, bias, self._checkpoint.config.layer_norm_epsilon, output))
         return output
 
-    def linear(self, name: str, source: Value, outputs: int, rows: slice = slice(None), part: str = "") -> Value:
-        """The `rows` of a checkpoint's Linear; `part` tells several parts of one Linear apart."""
+    def linear(self, name: str, source: Value, outputs: int, first: int = 0, part: str = "") -> Value:
+        """Some outputs of a checkpoint's Linear, from the `first` on; `part` tells several parts of one apart."""
         output = self.value(f"{name}{part}.output", outputs)
-        weight = _transposed(self._checkpoint, f"{name}.weight", rows, f"{name}{part}.weight")
-        bias = Weight(f"{name}{part}.bias", (outputs,), lambda: self._checkpoint.read(f"{name}.bias")[rows])
+        weight_rows, bias_rows = (self._rows_from(f"{name}.{kind}", first) for kind in ("weight", "bias"))
+        weight = Matrix(f"{name}{part}.weight", (int(source.shape[-1]), outputs), weight_rows)
+        bias = Weight(f"{name}{part}.bias", (outputs,), bias_rows)
         self.add(Linear(source, weight, bias, output))
         return output
+
+    def _rows_from(self, name: str, first: int) -> Callable[[int, int], NDArray[np.float32]]:
+        return lambda start, stop: self._checkpoint.rows(name, first + start, first + stop)
 
     def query_key_value(self, name: str, source: Value) -> tuple[Value, Value, Value]:
         """The fused projection as three: its rows are the queries of all heads, then the key, then the value."""
         width, head = self._checkpoint.config.n_embd, self._checkpoint.config.head_dim
-        query = self.linear(name, source, width, slice(0, width), ".query")
-        key = self.linear(name, source, head, slice(width, width + head), ".key")
-        value = self.linear(name, source, head, slice(width + head, width + 2 * head), ".value")
+        query = self.linear(name, source, width, 0, ".query")
+        key = self.linear(name, source, head, width, ".key")
+        value = self.linear(name, source, head, width + head, ".value")
         return query, key, value
 
-    def attention(
-        self, name: str, source: Value, history: tuple[Value, Value], mask: Value
-    ) -> tuple[Value, tuple[Value, Value]]:
-        """The projected result, and the new rows of keys and values."""
+    def attention(self, name: str, source: Value, history: Rows, new: Rows, mask: Value) -> Value:
+        """The projected result; makes the new rows of keys and values on the way."""
         config = self._checkpoint.config
         query, key, value = self.query_key_value(f"{name}.c_attn", source)
-        row = (BATCH, TOKENS, 1, config.head_dim)
-        new_key, new_value = Value("new_k", row), Value("new_v", row)
-        self.add(Reshape(key, new_key))
-        self.add(Reshape(value, new_value))
-        attended, scale = self.value("attended", config.n_embd), config.attention_scale
-        self.add(Attention(query, new_key, new_value, *history, mask, config.n_head, scale, attended))
-        return self.linear(f"{name}.c_proj", attended, config.n_embd), (new_key, new_value)
+        self.add(Reshape(key, new[0]))
+        self.add(Reshape(value, new[1]))
+        attended, scale = self.value(f"{name}.attended", config.n_embd), config.attention_scale
+        self.add(Attention(query, *new, *history, mask, config.n_head, scale, attended))
+        return self.linear(f"{name}.c_proj", attended, config.n_embd)
 
     def mlp(self, name: str, source: Value) -> Value:
         config = self._checkpoint.config
         inner = self.linear(f"{name}.c_fc", source, config.inner)
-        activated = self.value("activated", config.inner)
+        activated = self.value(f"{name}.activated", config.inner)
         self.add(Gelu(inner, config.gelu, activated))
         return self.linear(f"{name}.c_proj", activated, config.n_embd)
 
@@ -159,23 +183,4 @@ class _Builder:
 
 
 def _weight(checkpoint: Checkpoint, name: str, shape: tuple[int, ...]) -> Weight:
-    return Weight(name, shape, lambda: checkpoint.read(name))
-
-
-def _transposed(checkpoint: Checkpoint, stored: str, rows: slice, name: str) -> Weight:
-    """Rows of a weight that torch stores as [outputs, inputs], as [inputs, outputs]."""
-    outputs, inputs = checkpoint.shape(stored)
-    count = len(range(*rows.indices(outputs)))
-
-    def read() -> NDArray[np.float32]:
-        return _transpose(checkpoint.read(stored)[rows])
-
-    return Weight(name, (inputs, count), read)
-
-
-def _transpose(matrix: NDArray[np.float32], strip: int = 32) -> NDArray[np.float32]:
-    """A transposed copy, made in strips that fit the CPU's caches: 5 times faster for a wide layer."""
-    transposed = np.empty(matrix.shape[::-1], matrix.dtype)
-    for start in range(0, len(matrix), strip):
-        transposed[:, start : start + strip] = matrix[start : start + strip].T
-    return transposed
+    return Weight(name, shape, functools.partial(checkpoint.rows, name))

@@ -14,6 +14,8 @@ from wizardtpu_compile.network.description import (
     Add,
     ArgMax,
     Attention,
+    CachedAttention,
+    Concat,
     Gather,
     Gelu,
     LayerNorm,
@@ -21,6 +23,7 @@ from wizardtpu_compile.network.description import (
     Network,
     Operation,
     Reshape,
+    Slice,
     Weight,
 )
 
@@ -95,19 +98,41 @@ def _(op: Reshape, values: Arrays, _weights: Arrays) -> Array:
 
 @_compute.register
 def _(op: Attention, values: Arrays, _weights: Arrays) -> Array:
-    query = values[op.query.name]
-    batch, tokens, width = query.shape
     keys = np.concatenate([values[op.history_key.name], values[op.key.name]], axis=1)[:, :, 0]
     rows = np.concatenate([values[op.history_value.name], values[op.value.name]], axis=1)[:, :, 0]
-    heads = query.reshape(batch, tokens, op.heads, width // op.heads).transpose(0, 2, 1, 3)
-    scores = np.float32(op.scale) * heads @ keys[:, None].transpose(0, 1, 3, 2) + values[op.mask.name]
-    exponents = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    weights = exponents / exponents.sum(axis=-1, keepdims=True)
-    attended: Array = (weights @ rows[:, None]).transpose(0, 2, 1, 3).reshape(batch, tokens, width)
-    return attended
+    return _attend(op, values, keys, rows)
+
+
+@_compute.register
+def _(op: CachedAttention, values: Arrays, _weights: Arrays) -> Array:
+    return _attend(op, values, values[op.keys.name], values[op.values.name])
+
+
+@_compute.register
+def _(op: Concat, values: Arrays, _weights: Arrays) -> Array:
+    return np.concatenate([values[op.first.name], values[op.second.name]], axis=1)
+
+
+@_compute.register
+def _(op: Slice, values: Arrays, _weights: Arrays) -> Array:
+    columns = op.output.shape[-1]
+    assert isinstance(columns, int)
+    return values[op.input.name][..., op.start : op.start + columns]
 
 
 @_compute.register
 def _(op: ArgMax, values: Arrays, _weights: Arrays) -> Array:
     index: Array = np.argmax(values[op.input.name], axis=-1, keepdims=True).astype(np.int32)
     return index
+
+
+def _attend(op: Attention | CachedAttention, values: Arrays, keys: Array, rows: Array) -> Array:
+    """Every head of every token over all rows; keys, rows [B,R,D]."""
+    query = values[op.query.name]
+    batch, tokens, width = query.shape
+    heads = query.reshape(batch, tokens, op.heads, width // op.heads).transpose(0, 2, 1, 3)
+    scores = np.float32(op.scale) * heads @ keys[:, None].transpose(0, 1, 3, 2) + values[op.mask.name]
+    exponents = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights = exponents / exponents.sum(axis=-1, keepdims=True)
+    attended: Array = (weights @ rows[:, None]).transpose(0, 2, 1, 3).reshape(batch, tokens, width)
+    return attended
