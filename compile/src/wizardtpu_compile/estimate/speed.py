@@ -1,0 +1,41 @@
+"""Times and speeds, from the cycles of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from wizardtpu_compile.estimate.cost import CYCLES_PER_MILLISECOND, NetShape, StepCosts, block_nets, head_nets
+from wizardtpu_compile.estimate.prefill import engine_steps
+from wizardtpu_compile.estimate.report import Decoding, FirstToken, Verification
+
+PROMPTS = (16, 64, 128, 256, 512, 1024, 2048, 4096)
+"""Lengths of prompts to tell the time for, in tokens; those that leave room for an answer."""
+
+
+def first_tokens(costs: StepCosts, context: int, counts: Sequence[int]) -> Iterator[FirstToken]:
+    """The time to the first token by length of the prompt; `counts` are the tokens of steps, ascending."""
+    return (first_token(costs, context, counts, prompt) for prompt in PROMPTS if prompt < context)
+
+
+def first_token(costs: StepCosts, context: int, counts: Sequence[int], prompt: int) -> FirstToken:
+    """The time from a prompt of `prompt` tokens to the token after it."""
+    steps = engine_steps(prompt, counts)
+    nets = [net for tokens in steps for net in block_nets(1, tokens, context)] + [*head_nets(1)]
+    return FirstToken(prompt, steps, *_times(costs, nets))
+
+
+def decoding(costs: StepCosts, context: int, slots: int) -> Decoding:
+    """One step that adds a token to each of `slots` sequences."""
+    time, copies = _times(costs, [*block_nets(slots, 1, context), *head_nets(slots)])
+    return Decoding(slots, time, 1000 * slots / time, 1000 / time, copies)
+
+
+def verification(costs: StepCosts, context: int, tokens: int) -> Verification:
+    """One step that checks `tokens` - 1 drafted tokens of one sequence."""
+    time, copies = _times(costs, [*block_nets(1, tokens, context), *head_nets(tokens)])
+    return Verification(tokens, time, [1000 * count / time for count in range(1, tokens + 1)], copies)
+
+
+def _times(costs: StepCosts, nets: Sequence[NetShape]) -> tuple[float, float]:
+    """Milliseconds of running networks, and of copies for them."""
+    return costs.cycles(nets) / CYCLES_PER_MILLISECOND, costs.copies(nets)
