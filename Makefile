@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 DISTRIBUTIONS := proto daemon client compile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export WIZARDTPU_TOOLCHAIN ?= $(CURDIR)/.toolchain
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit lint fmt bench golden golden-update buf lock clean
+.PHONY: help setup toolchain demo demo-bundles test unit lint fmt bench golden golden-update buf lock clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is made anew only when what it is made from changes.
 STAMP := $(VENV)/.ready
@@ -24,12 +25,24 @@ $(STAMP): $(MADE_FROM)
 
 setup: $(STAMP) ## Make the project's environment in .venv
 
+# The vendor's compiler and simulator: a third of a GB to download, once. Its front end for ONNX, which some tests
+# compare with, needs CPython 3.10 besides.
+toolchain: $(STAMP) ## Install the vendor's compiler and simulator in .toolchain
+	@test -e $(WIZARDTPU_TOOLCHAIN)/toolchain.json || $(BIN)/wizardtpu-compile toolchain install --frontend-onnx \
+	  || $(BIN)/wizardtpu-compile toolchain install
+
+demo-bundles: toolchain ## Build the demonstration model for the BM1684X, in f16, int8 and int4
+	@for precision in f16 int8 int4; do $(BIN)/wizardtpu-compile build compile/demo/checkpoint --target bm1684x \
+	  --quantize $$precision --name demo -o build/demo-bm1684x-$$precision --force || exit 1; done
+
 demo: $(STAMP) ## See the daemon load a model and the client print a working quicksort
 	@packaging/demo $(BIN)
 
 test: $(STAMP) ## Run all tests (unit and end to end)
 	@# buf is a foreign client in some tests; where npm is missing they say that they could not run.
 	@! command -v npm >/dev/null || $(MAKE) --silent proto/node_modules/.package-lock.json || true
+	@# Without the vendor's compiler the tests that need it say that they could not run.
+	@$(MAKE) --silent toolchain || true
 	@$(BIN)/pytest tests
 
 unit: $(STAMP) ## Run the unit tests only (seconds)
@@ -77,5 +90,5 @@ lock: ## Choose the newest versions of what requirements/*.in name (needs uv on 
 	    requirements/$$name.in -o requirements/$$name.txt || exit 1; done
 
 clean: ## Remove everything that was generated
-	rm -rf .venv .venv-* build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis proto/node_modules
+	rm -rf .venv .venv-* .toolchain build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis proto/node_modules
 	rm -f proto/wizardtpu/v1/*_pb2*

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from wizardtpu_compile.options import Precision
+from wizardtpu_compile.options.cpu import Precision
 
 from tests.bench import model
 from tests.bench.contender import Contender

@@ -7,9 +7,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from wizardtpu_compile.build import build_bundle
 from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
-from wizardtpu_compile.options import BuildOptions, Precision
+from wizardtpu_compile.options.cpu import CpuOptions, Precision
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from wizardtpud.text.prompt_template import Message, PromptTemplate
 from wizardtpud.text.tokenizer import Tokenizer
 
@@ -62,7 +62,7 @@ class Model:
         directory = self._scratch / f"{self.name}-{precision}"
         if not directory.exists():
             say(f"building the {self.name} bundle, {precision}")
-            build_bundle(self.checkpoint, directory, BuildOptions(quantize=precision, name=self.name))
+            build_cpu_bundle(self.checkpoint, directory, CpuOptions(quantize=precision, name=self.name))
         return directory
 
 

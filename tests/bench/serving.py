@@ -10,7 +10,7 @@ from time import perf_counter, process_time
 
 import psutil
 from wizardtpu_client import AsyncClient, Delta, Finished
-from wizardtpu_compile.options import Precision
+from wizardtpu_compile.options.cpu import Precision
 
 from tests.bench.engine_loop import EngineLoop
 from tests.bench.lap import Lap

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from wizardtpu_compile.build import build_bundle
-from wizardtpu_compile.options import BuildOptions
+from wizardtpu_compile.options import CpuOptions
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 
 from tests.golden.cases import DEMO_CHECKPOINT
 from tests.support.daemon_process import DaemonProcess
@@ -20,7 +20,7 @@ ENDLESS_CONTEXT = 32768
 def demo_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The demonstration model."""
     bundle = tmp_path_factory.mktemp("bundles") / "demo"
-    build_bundle(DEMO_CHECKPOINT, bundle, BuildOptions())
+    build_cpu_bundle(DEMO_CHECKPOINT, bundle, CpuOptions())
     return bundle
 
 
@@ -31,7 +31,7 @@ def endless_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     checkpoint = write_random_checkpoint(
         directory / "checkpoint", layers=1, positions=ENDLESS_CONTEXT, never_ends=True
     )
-    build_bundle(checkpoint, directory / "endless", BuildOptions(name="endless", prefill_chunks=(8,)))
+    build_cpu_bundle(checkpoint, directory / "endless", CpuOptions(name="endless", prefill_chunks=(8,)))
     return directory / "endless"
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from demo.tasks import Task, failure, held_out_phrasings, load_tasks, phrasings
-from wizardtpu_compile.build import build_bundle
-from wizardtpu_compile.options import BuildOptions, Precision
+from wizardtpu_compile.options.cpu import CpuOptions, Precision
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 
 from tests.golden.cases import DEMO_CHECKPOINT
 from tests.support.conversation import ask, asking
@@ -50,7 +50,7 @@ POLLS = {
 def _failures(directory: Path, poll: Poll) -> list[str]:
     """The requests whose answers do not work, and why. Answers that are the same are run once."""
     bundle = directory / "bundle"
-    build_bundle(DEMO_CHECKPOINT, bundle, BuildOptions(quantize=poll.precision))
+    build_cpu_bundle(DEMO_CHECKPOINT, bundle, CpuOptions(quantize=poll.precision))
     with DaemonProcess(bundle, directory) as daemon:
         asked = [(task, text, ask(daemon.stub, asking(text)).text) for task, text in poll.requests]
     problems = {(task, answer): failure(task, answer) for task, answer in {(each[0], each[2]) for each in asked}}

@@ -10,8 +10,8 @@ from pathlib import Path
 import grpc
 import pytest
 from wizardtpu.v1 import generation_pb2 as wire
-from wizardtpu_compile.build import build_bundle
-from wizardtpu_compile.options import BuildOptions
+from wizardtpu_compile.options import CpuOptions
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 
 from tests.support.conversation import Answer, ask, asking, read_until
 from tests.support.daemon_process import DaemonProcess
@@ -189,7 +189,7 @@ def test_max_new_tokens(daemon: DaemonProcess, whole_text: str, count: int) -> N
 def test_context_full(endless_bundle: Path, tmp_path: Path) -> None:
     """The prompt and the answer have the context to share, to the last token of it."""
     bundle = tmp_path / "bundle"
-    build_bundle(endless_bundle.parent / "checkpoint", bundle, BuildOptions(context=64, prefill_chunks=(16,)))
+    build_cpu_bundle(endless_bundle.parent / "checkpoint", bundle, CpuOptions(context=64, prefill_chunks=(16,)))
     with DaemonProcess(bundle, tmp_path) as daemon:
         assert daemon.stub.GetModel(wire.GetModelRequest()).context_length == 64
         for prompt in (1, 15, 16, 17, 48, 50, 63):

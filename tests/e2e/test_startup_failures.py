@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from wizardtpu_compile.build import build_bundle
-from wizardtpu_compile.options import BuildOptions
+from wizardtpu_compile.options import CpuOptions
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 
 from tests.support import health
 from tests.support.daemon_process import COMMAND, DaemonProcess, environment
@@ -154,7 +154,7 @@ def _assert_failed(end: End, *named: str, early: bool) -> None:
 def good_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("good")
     checkpoint = write_random_checkpoint(directory / "checkpoint")
-    build_bundle(checkpoint, directory / "bundle", BuildOptions())
+    build_cpu_bundle(checkpoint, directory / "bundle", CpuOptions())
     return directory / "bundle"
 
 

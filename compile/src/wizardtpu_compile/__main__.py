@@ -7,8 +7,8 @@ from wizardtpu_compile.interruption import ends_at_once
 
 def main() -> None:
     with ends_at_once():
-        from wizardtpu_compile import cli  # noqa: PLC0415 -- loading it takes a while
-    cli.main()
+        from wizardtpu_compile.cli.main import main as run  # noqa: PLC0415 -- loading it takes a while
+    run()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,19 @@
-"""The prompt format of the WizardCoder family, as a Jinja chat template.
+"""The prompt template of a bundle, and that of the WizardCoder family.
 
-The single-turn text is the one published with WizardCoder-15B-V1.0; further turns repeat the
+WizardCoder's single-turn text is the one published with WizardCoder-15B-V1.0; further turns repeat the
 instruction/response pair after the answer, and a leading system message replaces the preamble.
 """
 
 from __future__ import annotations
+
+from pathlib import Path
+
+from wizardtpud.errors import BundleError
+from wizardtpud.model.manifest import MANIFEST_NAME
+from wizardtpud.text.prompt_template import Message, PromptTemplate
+
+from wizardtpu_compile.checkpoint.chat_template import read_chat_template
+from wizardtpu_compile.errors import CheckpointError, OptionError
 
 WIZARDCODER_CHAT_TEMPLATE = (
     "{%- if messages[0].role == 'system' -%}{{ messages[0].content }}"
@@ -16,3 +25,32 @@ WIZARDCODER_CHAT_TEMPLATE = (
     "{%- elif message.role == 'assistant' -%}{{ message.content }}{%- endif -%}"
     "{%- endfor -%}"
 )
+
+
+def choose_chat_template(directory: Path, given: str | None) -> str:
+    """The template of a bundle: the given one, else the checkpoint's own, else WizardCoder's.
+
+    Raises:
+        OptionError: the given one cannot make a prompt.
+        CheckpointError: the checkpoint's cannot.
+    """
+    if given is not None:
+        if fault := _fault(given):
+            raise OptionError(f"--chat-template{fault}")
+        return given
+    source = read_chat_template(directory)
+    if source is None:
+        return WIZARDCODER_CHAT_TEMPLATE
+    if fault := _fault(source):
+        raise CheckpointError(f"{directory}: its chat template{fault}")
+    return source
+
+
+def _fault(template: str) -> str | None:
+    """What is wrong with a chat template, as the end of a sentence about it."""
+    probe = "write quicksort"
+    try:
+        prompt = PromptTemplate(template).render([Message("user", probe)])
+    except BundleError as error:
+        return str(error).removeprefix(f"{MANIFEST_NAME}: chat_template")
+    return None if probe in prompt else " makes a prompt that leaves out the instruction"

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from wizardtpu_compile.build import build_bundle
 from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
 from wizardtpu_compile.errors import CheckpointError, OptionError
-from wizardtpu_compile.options import BuildOptions
+from wizardtpu_compile.options import CpuOptions
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.manifest import Architecture, Manifest, Quantization
 
@@ -22,14 +22,14 @@ from tests.support.random_checkpoint import write_random_checkpoint
 from tests.support.reference_gpt_bigcode import ReferenceModel
 
 
-def manifest_of(checkpoint: Path, output: Path, options: BuildOptions | None = None) -> Manifest:
+def manifest_of(checkpoint: Path, output: Path, options: CpuOptions | None = None) -> Manifest:
     """The manifest of a build, once the daemon's own checks have passed."""
-    build_bundle(checkpoint, output, options or BuildOptions())
+    build_cpu_bundle(checkpoint, output, options or CpuOptions())
     return Bundle.open(output).manifest
 
 
 def test_manifest(sound_checkpoint: Path, tmp_path: Path) -> None:
-    options = BuildOptions(context=100, prefill_chunks=(64, 8, 100, 256, 8), name="small")
+    options = CpuOptions(context=100, prefill_chunks=(64, 8, 100, 256, 8), name="small")
     manifest = manifest_of(sound_checkpoint, tmp_path / "bundle", options)
     assert (manifest.name, manifest.target, manifest.context, manifest.end_of_text) == ("small", "cpu", 100, [0])
     assert manifest.architecture == Architecture("gpt_bigcode", 2, 64, 4, 1, 16, 256, 320, 128)
@@ -52,7 +52,7 @@ def test_defaults_follow_the_checkpoint(sound_checkpoint: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize("quantize", ["int8", "int4"])
 def test_quantized_manifest_and_files(sound_checkpoint: Path, tmp_path: Path, quantize: Any) -> None:
-    options = BuildOptions(quantize=quantize, group_size=32)
+    options = CpuOptions(quantize=quantize, group_size=32)
     manifest = manifest_of(sound_checkpoint, tmp_path / "bundle", options)
     assert manifest.quantization == Quantization(quantize, lm_head="int8", embedding="f32", group_size=32)
     assert bits_of(tmp_path / "bundle", "block_0") == [8 if quantize == "int8" else 4] * 6
@@ -67,7 +67,7 @@ def bits_of(bundle: Path, network: str) -> list[int]:
 
 
 def test_every_network_is_compared_with_the_checkpoint(sound_checkpoint: Path, tmp_path: Path) -> None:
-    result = build_bundle(sound_checkpoint, tmp_path / "bundle", BuildOptions(quantize="int4"))
+    result = build_cpu_bundle(sound_checkpoint, tmp_path / "bundle", CpuOptions(quantize="int4"))
     assert set(result.similarity) == {name for name in result.manifest.files if name.endswith(".onnx")}
     assert result.similarity["nets/embedding.onnx"] > 0.9999999
     assert result.similarity["nets/greedy_head.onnx"] == 1
@@ -76,13 +76,13 @@ def test_every_network_is_compared_with_the_checkpoint(sound_checkpoint: Path, t
 
 def test_the_same_input_gives_the_same_bundle(sound_checkpoint: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
-        build_bundle(sound_checkpoint, tmp_path / name, BuildOptions(quantize="int4"))
+        build_cpu_bundle(sound_checkpoint, tmp_path / name, CpuOptions(quantize="int4"))
     assert Bundle.open(tmp_path / "first").digest == Bundle.open(tmp_path / "second").digest
 
 
 def test_untied_head(tmp_path: Path) -> None:
     checkpoint = write_random_checkpoint(tmp_path / "checkpoint", tied=False, vocabulary=333)
-    build_bundle(checkpoint, tmp_path / "bundle")
+    build_cpu_bundle(checkpoint, tmp_path / "bundle")
     expected = ReferenceModel(checkpoint).logits([5, 6, 7])[-1]
     np.testing.assert_allclose(logits_of(tmp_path / "bundle", [5, 6, 7]), expected, atol=1e-4)
 
@@ -90,33 +90,31 @@ def test_untied_head(tmp_path: Path) -> None:
 @pytest.mark.parametrize("quantize", ["f32", "int8", "int4"])
 def test_a_text_that_never_ends(tmp_path: Path, quantize: Any) -> None:
     checkpoint = write_random_checkpoint(tmp_path / "checkpoint", never_ends=True)
-    build_bundle(checkpoint, tmp_path / "bundle", BuildOptions(quantize=quantize))
+    build_cpu_bundle(checkpoint, tmp_path / "bundle", CpuOptions(quantize=quantize))
     logits = logits_of(tmp_path / "bundle", [0, 1, 2])
     assert logits[0] < logits[1:].min() - 5000
 
 
 def test_smallest_context(sound_checkpoint: Path, tmp_path: Path) -> None:
-    manifest = manifest_of(sound_checkpoint, tmp_path / "bundle", BuildOptions(context=2))
+    manifest = manifest_of(sound_checkpoint, tmp_path / "bundle", CpuOptions(context=2))
     assert {network.tokens for network in manifest.networks if network.role == "block"} == {1}
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (BuildOptions(context=129), ["--context 129", "128"]),
-        (BuildOptions(context=1), ["--context 1", "2"]),
-        (BuildOptions(prefill_chunks=(16, 0)), ["--prefill-chunks 0"]),
-        (BuildOptions(quantize="int4", group_size=48), ["--group-size 48", "64"]),
-        (BuildOptions(chat_template="{% if %}"), ["--chat-template, line 1"]),
-        (BuildOptions(chat_template="Hello!"), ["--chat-template", "leaves out the instruction"]),
-        (BuildOptions(chat_template="{{ raise_exception('never') }}"), ["--chat-template", "never"]),
+        (CpuOptions(context=129), ["--context 129", "128"]),
+        (CpuOptions(context=1), ["--context 1", "2"]),
+        (CpuOptions(prefill_chunks=(16, 0)), ["--prefill-chunks 0"]),
+        (CpuOptions(quantize="int4", group_size=48), ["--group-size 48", "64"]),
+        (CpuOptions(chat_template="{% if %}"), ["--chat-template, line 1"]),
+        (CpuOptions(chat_template="Hello!"), ["--chat-template", "leaves out the instruction"]),
+        (CpuOptions(chat_template="{{ raise_exception('never') }}"), ["--chat-template", "never"]),
     ],
 )
-def test_impossible_options(
-    sound_checkpoint: Path, tmp_path: Path, options: BuildOptions, words: list[str]
-) -> None:
+def test_impossible_options(sound_checkpoint: Path, tmp_path: Path, options: CpuOptions, words: list[str]) -> None:
     with pytest.raises(OptionError) as caught:
-        build_bundle(sound_checkpoint, tmp_path / "bundle", options)
+        build_cpu_bundle(sound_checkpoint, tmp_path / "bundle", options)
     assert [word for word in words if word not in str(caught.value)] == []
     assert list(tmp_path.iterdir()) == []
 
@@ -140,7 +138,7 @@ def test_chat_template_of_the_checkpoint(checkpoint: Path, tmp_path: Path, files
 
 def test_chat_template_of_the_options_comes_first(checkpoint: Path, tmp_path: Path) -> None:
     edit_json(checkpoint / "tokenizer_config.json", chat_template="other")
-    options = BuildOptions(chat_template=TEMPLATE)
+    options = CpuOptions(chat_template=TEMPLATE)
     assert manifest_of(checkpoint, tmp_path / "bundle", options).chat_template == TEMPLATE
 
 
@@ -148,7 +146,7 @@ def test_chat_template_of_the_options_comes_first(checkpoint: Path, tmp_path: Pa
 def test_names_a_damaged_chat_template(checkpoint: Path, tmp_path: Path, content: str) -> None:
     (checkpoint / "tokenizer_config.json").write_text(content)
     with pytest.raises(CheckpointError, match="template"):
-        build_bundle(checkpoint, tmp_path / "bundle")
+        build_cpu_bundle(checkpoint, tmp_path / "bundle")
 
 
 def test_refuses_networks_that_no_onnx_file_can_hold(tmp_path: Path) -> None:
@@ -165,4 +163,4 @@ def test_refuses_networks_that_no_onnx_file_can_hold(tmp_path: Path) -> None:
     where = json.loads(index.read_text())["weight_map"] | {"transformer.wte.weight": "large.safetensors"}
     edit_json(index, weight_map=where)
     with pytest.raises(OptionError, match=r"embedding would take 2\.3 GB"):
-        build_bundle(checkpoint, tmp_path / "bundle")
+        build_cpu_bundle(checkpoint, tmp_path / "bundle")

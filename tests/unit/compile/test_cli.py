@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from wizardtpu_compile.cli import main
+from wizardtpu_compile.cli.main import main
 from wizardtpud.model.bundle import Bundle
 
 from tests.support.edited_checkpoint import edit_json

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from wizardtpu_compile.build import build_bundle
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from wizardtpud.engine.engine import Engine
 from wizardtpud.engine.sampling import Sampling
 from wizardtpud.model import layout, loading
@@ -27,7 +27,7 @@ def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     assert weights_digest(checkpoint) == golden.weights, (
         f"{case.path.name} was made from other weights: run python -m tests.golden.make"
     )
-    build_bundle(checkpoint, directory / "bundle")
+    build_cpu_bundle(checkpoint, directory / "bundle")
     return golden, directory / "bundle"
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from wizardtpu_compile.build import build_bundle
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.network.description import Linear, Network, Weight
 from wizardtpu_compile.network.gpt_bigcode import block, lm_head
 from wizardtpu_compile.network.reference import evaluate
-from wizardtpu_compile.options import BuildOptions, Precision
+from wizardtpu_compile.options.cpu import CpuOptions, Precision
 from wizardtpu_compile.quantize import BlockQuantization
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 
 from tests.support.networks import causal_mask, run
 
@@ -66,7 +66,7 @@ def test_four_bits_use_the_whole_range_of_a_group() -> None:
 def test_networks_equal_their_dequantized_weights(
     sound_checkpoint: Path, tmp_path: Path, quantize: Precision, group_size: int
 ) -> None:
-    build_bundle(sound_checkpoint, tmp_path / "bundle", BuildOptions(quantize=quantize, group_size=group_size))
+    build_cpu_bundle(sound_checkpoint, tmp_path / "bundle", CpuOptions(quantize=quantize, group_size=group_size))
     checkpoint, bits = Checkpoint.open(sound_checkpoint), 4 if quantize == "int4" else 8
     random = np.random.default_rng(0)
     hidden = random.standard_normal((1, 5, 64), np.float32)

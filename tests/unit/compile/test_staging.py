@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 
 import pytest
-from wizardtpu_compile.build import build_bundle
 from wizardtpu_compile.errors import OutputError
-from wizardtpu_compile.options import BuildOptions
+from wizardtpu_compile.options import CpuOptions
 from wizardtpu_compile.staging import staged
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from wizardtpud.model.bundle import Bundle
 
 from tests.support.random_checkpoint import write_random_checkpoint
@@ -123,13 +123,13 @@ def test_an_exchange_that_was_cut_short_is_ended(tmp_path: Path, replacement_in_
 
 def test_a_killed_build_leaves_the_old_bundle_and_is_cleared_away(deep_checkpoint: Path, tmp_path: Path) -> None:
     output = tmp_path / "bundle"
-    build_bundle(deep_checkpoint, output, BuildOptions(context=10))
+    build_cpu_bundle(deep_checkpoint, output, CpuOptions(context=10))
     digest = Bundle.open(output).digest
     code, _ = interrupted_build(deep_checkpoint, output, signal.SIGKILL)
     assert code == -signal.SIGKILL
     assert Bundle.open(output).digest == digest
     assert names(tmp_path) == [".bundle.partial", "bundle"]
-    build_bundle(deep_checkpoint, output, BuildOptions(context=20, force=True))
+    build_cpu_bundle(deep_checkpoint, output, CpuOptions(context=20, force=True))
     assert Bundle.open(output).manifest.context == 20
     assert names(tmp_path) == ["bundle"]
 

@@ -7,22 +7,22 @@ from pathlib import Path
 import onnx
 import pytest
 from onnx import numpy_helper
-from wizardtpu_compile.build import build_bundle
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.errors import VerificationError
 from wizardtpu_compile.network.gpt_bigcode import embedding, networks
-from wizardtpu_compile.verify import Verifier
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
+from wizardtpu_compile.verification.onnx_verifier import OnnxVerifier
 
 
 @pytest.fixture
 def nets(sound_checkpoint: Path, tmp_path: Path) -> Path:
-    build_bundle(sound_checkpoint, tmp_path / "bundle")
+    build_cpu_bundle(sound_checkpoint, tmp_path / "bundle")
     return tmp_path / "bundle" / "nets"
 
 
 def verify(checkpoint: Path, nets: Path) -> None:
     opened = Checkpoint.open(checkpoint)
-    verifier = Verifier(opened.config, opened.config.n_positions)
+    verifier = OnnxVerifier(opened.config, opened.config.n_positions)
     for network in networks(opened):
         verifier.check(network, nets / f"{network.name}.onnx", "f32")
 
@@ -33,7 +33,7 @@ def test_sound_networks_pass(sound_checkpoint: Path, nets: Path) -> None:
 
 def test_a_block_of_another_layer_is_found(sound_checkpoint: Path, nets: Path) -> None:
     (nets / "block_0.onnx").replace(nets / "block_1.onnx")
-    build_bundle(sound_checkpoint, nets.parent.parent / "again")
+    build_cpu_bundle(sound_checkpoint, nets.parent.parent / "again")
     (nets.parent.parent / "again" / "nets" / "block_0.onnx").rename(nets / "block_0.onnx")
     with pytest.raises(VerificationError, match="block_1: the cosine"):
         verify(sound_checkpoint, nets)
@@ -77,4 +77,4 @@ def test_a_file_that_is_no_network_is_found(sound_checkpoint: Path, nets: Path) 
     opened = Checkpoint.open(sound_checkpoint)
     (nets / "embedding.onnx").write_bytes(b"something else")
     with pytest.raises(VerificationError, match=r"embedding\.onnx: onnxruntime cannot run it"):
-        Verifier(opened.config, 128).check(embedding(opened), nets / "embedding.onnx", "f32")
+        OnnxVerifier(opened.config, 128).check(embedding(opened), nets / "embedding.onnx", "f32")

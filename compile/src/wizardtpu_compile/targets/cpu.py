@@ -1,19 +1,14 @@
-"""From a checkpoint directory to a bundle directory."""
+"""A bundle for the CPU: one ONNX file for each network."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from wizardtpud.errors import BundleError
 from wizardtpud.model.manifest import (
-    FORMAT,
-    MANIFEST_NAME,
     TOKENIZER_NAME,
-    Architecture,
     Manifest,
     NetworkEntry,
     Quantization,
@@ -21,46 +16,28 @@ from wizardtpud.model.manifest import (
     embedding_name,
     head_name,
 )
-from wizardtpud.text.prompt_template import Message, PromptTemplate
 
 from wizardtpu_compile.bundle_writer import BundleWriter
-from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
-from wizardtpu_compile.checkpoint.chat_template import read_chat_template
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.emit import onnx as onnx_emitter
-from wizardtpu_compile.errors import CheckpointError, OptionError
+from wizardtpu_compile.errors import OptionError
 from wizardtpu_compile.network.description import Network
 from wizardtpu_compile.network.gpt_bigcode import networks
-from wizardtpu_compile.options import BuildOptions
+from wizardtpu_compile.options import CpuOptions
 from wizardtpu_compile.progress import BuildProgress, NoProgress
 from wizardtpu_compile.staging import check_output, staged
-from wizardtpu_compile.verify import Verifier
+from wizardtpu_compile.targets.manifest import ManifestMaker
+from wizardtpu_compile.targets.result import BuildResult
+from wizardtpu_compile.verification.onnx_verifier import OnnxVerifier
 
-DEFAULTS = BuildOptions()
-_TOOLS = ("wizardtpu-compile", "onnx", "onnxruntime")
-
-
-@dataclass(frozen=True)
-class BuildResult:
-    """What was built.
-
-    Attributes:
-        directory: the bundle.
-        manifest: as written.
-        similarity: network file -> lowest cosine between its outputs and the float reference's.
-        seconds: wall-clock time of the build.
-    """
-
-    directory: Path
-    manifest: Manifest
-    similarity: dict[str, float]
-    seconds: float
+DEFAULTS = CpuOptions()
+_TOOLS = ("onnx", "onnxruntime")
 
 
-def build_bundle(
+def build_cpu_bundle(
     checkpoint: Path,
     output: Path,
-    options: BuildOptions = DEFAULTS,
+    options: CpuOptions = DEFAULTS,
     progress: Callable[[int], BuildProgress] = lambda _total: NoProgress(),
 ) -> BuildResult:
     """Builds a bundle for the CPU: whole and verified, or not at all.
@@ -90,13 +67,14 @@ def build_bundle(
 class _Build:
     """A build whose options have been checked against the checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, options: BuildOptions) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: CpuOptions) -> None:
         self._checkpoint = checkpoint
         self._options = options
-        self._context = options.checked_context(checkpoint.config)
+        self._manifest = ManifestMaker(checkpoint, options)
+        self._context = self._manifest.context
         self._token_counts = options.token_counts(self._context)
-        self._template = _chat_template(checkpoint, options)
-        self._networks = list(networks(checkpoint))
+        options.layer_groups(checkpoint.config)  # refuses what is not possible
+        self._networks = list(networks(checkpoint, options.layers_per_net))
         for network in self._networks:
             _check_size(network, options)
 
@@ -110,13 +88,15 @@ class _Build:
             similarity = dict(self._write_networks(writer, progress))
         finally:
             progress.close()
-        manifest = self._manifest(writer)
+        entries = [entry for network in self._networks for entry in self._entries(network)]
+        tools = {tool: version(tool) for tool in _TOOLS}
+        manifest = self._manifest.make("cpu", self._quantization(), entries, writer.files, tools)
         writer.finish(manifest)
         return manifest, similarity
 
     def _write_networks(self, writer: BundleWriter, progress: BuildProgress) -> Iterator[tuple[str, float]]:
         """Emits, writes and verifies one network after the other, so that one is in memory at a time."""
-        verifier = Verifier(self._checkpoint.config, self._context)
+        verifier = OnnxVerifier(self._checkpoint.config, self._context)
         for network in self._networks:
             progress.start(network.name)
             path = self._write(network, writer)
@@ -129,35 +109,13 @@ class _Build:
         model = onnx_emitter.emit(network, self._options.quantization(network.role))
         return writer.add(_file(network), model.SerializeToString())
 
-    def _manifest(self, writer: BundleWriter) -> Manifest:
-        config, options = self._checkpoint.config, self._options
-        return Manifest(
-            format=FORMAT,
-            name=options.name or self._checkpoint.directory.resolve().name,
-            target="cpu",
-            architecture=Architecture(
-                family=config.model_type,
-                layers=config.n_layer,
-                hidden=config.n_embd,
-                heads=config.n_head,
-                kv_heads=1,
-                head_dim=config.head_dim,
-                inner=config.inner,
-                vocabulary=config.vocab_size,
-                positions=config.n_positions,
-            ),
-            quantization=Quantization(
-                blocks=options.precision("block"),
-                lm_head=options.precision("lm_head"),
-                embedding="f32",
-                group_size=None if options.quantize == "f32" else options.group_size,
-            ),
-            context=self._context,
-            chat_template=self._template,
-            end_of_text=self._checkpoint.end_of_text,
-            networks=[entry for network in self._networks for entry in self._entries(network)],
-            files=writer.files,
-            made_with={tool: version(tool) for tool in _TOOLS},
+    def _quantization(self) -> Quantization:
+        options = self._options
+        return Quantization(
+            blocks=options.precision("block"),
+            lm_head=options.precision("lm_head"),
+            embedding="f32",
+            group_size=None if options.quantize == "f32" else options.group_size,
         )
 
     def _entries(self, network: Network) -> Iterator[NetworkEntry]:
@@ -177,7 +135,7 @@ class _Build:
                     tokens=tokens,
                     history=self._context,
                     first_layer=network.layer,
-                    layers=1,
+                    layers=network.layers,
                 )
 
 
@@ -185,30 +143,7 @@ def _file(network: Network) -> str:
     return f"nets/{network.name}.onnx"
 
 
-def _chat_template(checkpoint: Checkpoint, options: BuildOptions) -> str:
-    if options.chat_template is not None:
-        if fault := _fault(options.chat_template):
-            raise OptionError(f"--chat-template{fault}")
-        return options.chat_template
-    source = read_chat_template(checkpoint.directory)
-    if source is None:
-        return WIZARDCODER_CHAT_TEMPLATE
-    if fault := _fault(source):
-        raise CheckpointError(f"{checkpoint.directory}: its chat template{fault}")
-    return source
-
-
-def _fault(template: str) -> str | None:
-    """What is wrong with a chat template, as the end of a sentence about it."""
-    probe = "write quicksort"
-    try:
-        prompt = PromptTemplate(template).render([Message("user", probe)])
-    except BundleError as error:
-        return str(error).removeprefix(f"{MANIFEST_NAME}: chat_template")
-    return None if probe in prompt else " makes a prompt that leaves out the instruction"
-
-
-def _check_size(network: Network, options: BuildOptions) -> None:
+def _check_size(network: Network, options: CpuOptions) -> None:
     size = onnx_emitter.weight_bytes(network, options.quantization(network.role))
     if size > onnx_emitter.LARGEST_MODEL:
         raise OptionError(

@@ -1,0 +1,1 @@
+"""The `wizardtpu-compile` command: one file for each of its commands."""

@@ -1,0 +1,1 @@
+"""What runs a bundle, and how one is built for it."""

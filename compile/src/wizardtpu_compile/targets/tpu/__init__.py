@@ -1,0 +1,1 @@
+"""A bundle for the BM1684X: every network in one bmodel."""

@@ -1,0 +1,1 @@
+"""Whether the networks that were made compute what the checkpoint says."""
