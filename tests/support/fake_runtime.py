@@ -18,7 +18,7 @@ Logits are 0 for the successor and -d for a token whose id is d away from it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -46,8 +46,12 @@ def fake_model(
     *,
     blocks: Sequence[int] = (1,),
     dtype: np.dtype[Any] = FLOAT,
+    cycles: Mapping[int, int] | None = None,
 ) -> tuple[FakeRuntime, Layout]:
-    """The device with its networks, and their layout; `blocks` are the numbers of layers of each block."""
+    """The device with its networks, and their layout.
+
+    `blocks` are the numbers of layers of each block, `cycles` what a step is said to cost, by its tokens.
+    """
     successor = successor or (lambda token: (token + 1) % vocabulary)
     runtime = FakeRuntime(vocabulary, context, chunks, successor, blocks=blocks, dtype=dtype)
     architecture = Architecture(
@@ -71,6 +75,7 @@ def fake_model(
             ),
             lm_head=head_name("lm_head", 1),
             greedy_head=head_name("greedy_head", 1),
+            cycles=cycles and cycles[tokens],
         )
         for tokens in chunks
     )

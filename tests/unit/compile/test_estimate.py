@@ -127,12 +127,12 @@ def test_a_shape_that_is_beaten_by_a_larger_one_is_told() -> None:
     assert ["use 8 instead" in steps[0], "use 3 instead" in steps[1]] == [True, True]
 
 
-def test_prompts_that_are_read_the_long_way_are_told() -> None:
+def test_prompts_are_read_in_the_cheapest_steps() -> None:
     options = EstimateOptions(contexts=(512,), precisions=("int4",), verify=(), slots=(), prefill_chunks=(64, 256))
     slow = {"block_0_b1_t64_s512": 1_000_000, "block_0_b1_t256_s512": 8_000_000}
     costs = {net: NetCost(slow.get(net.name, 500_000), 0, 0, 0, 0) for net in options.nets(512)}
     context = compose("m", CONFIG, options, {"int4": costs}, "1").precisions[0].contexts[0]
-    assert [hint for hint in context.hints if hint.startswith("a prompt of 128 tokens is read in steps of 256")]
+    assert {first.prompt: first.steps for first in context.first_token}[128] == [64, 64]
 
 
 def test_slots_that_leave_the_memory_are_told() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from wizardtpud.engine.prefill_plan import PrefillPlan
+
 from wizardtpu_compile.estimate.cost import CYCLES_PER_MILLISECOND, NetShape, StepCosts, block_nets, head_nets
-from wizardtpu_compile.estimate.prefill import engine_steps
 from wizardtpu_compile.estimate.report import Decoding, FirstToken, Verification
 
 PROMPTS = (16, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -13,13 +14,17 @@ PROMPTS = (16, 64, 128, 256, 512, 1024, 2048, 4096)
 
 
 def first_tokens(costs: StepCosts, context: int, counts: Sequence[int]) -> Iterator[FirstToken]:
-    """The time to the first token by length of the prompt; `counts` are the tokens of steps, ascending."""
-    return (first_token(costs, context, counts, prompt) for prompt in PROMPTS if prompt < context)
+    """The time to the first token by length of the prompt; `counts` are the tokens of steps.
+
+    A prompt is read as the daemon's engine does it.
+    """
+    plan = PrefillPlan({tokens: costs.cycles(block_nets(1, tokens, context)) for tokens in counts}, context)
+    return (first_token(costs, context, plan, prompt) for prompt in PROMPTS if prompt < context)
 
 
-def first_token(costs: StepCosts, context: int, counts: Sequence[int], prompt: int) -> FirstToken:
+def first_token(costs: StepCosts, context: int, plan: PrefillPlan, prompt: int) -> FirstToken:
     """The time from a prompt of `prompt` tokens to the token after it."""
-    steps = engine_steps(prompt, counts)
+    steps = plan.steps(prompt)
     nets = [net for tokens in steps for net in block_nets(1, tokens, context)] + [*head_nets(1)]
     return FirstToken(prompt, steps, *_times(costs, nets))
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from wizardtpud.device.runtime import Launch, Runtime
 from wizardtpud.engine.head import Head
 from wizardtpud.engine.kv_cache import KvCache
+from wizardtpud.engine.prefill_plan import PrefillPlan
 from wizardtpud.engine.sampling import Sampling
 from wizardtpud.engine.sequence import Limits, Sequence
 from wizardtpud.engine.step import Step
 from wizardtpud.engine.token import Token
-from wizardtpud.model.layout import Layout
+from wizardtpud.model.layout import Layout, StepNetworks
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ class Engine:
         self._running: list[Sequence] = []
         cache = KvCache(runtime, layout, slots)
         single = [networks for networks in layout.steps if networks.batch == 1]
-        self._steps = [Step(runtime, layout, networks, cache, slots) for networks in single]
+        self._steps = {n.tokens: Step(runtime, layout, n, cache, slots) for n in single}
+        self._plan = PrefillPlan(_step_costs(single, layout.context), layout.context)
         self._head = Head(runtime, layout, single[0])
         self._lm_heads: dict[tuple[int, int], Launch] = {}
 
@@ -93,7 +95,7 @@ class Engine:
 
     def _advance(self, sequence: Sequence) -> Progress:
         """Reads what the cache does not hold yet, as far as one step goes; if that was all, adds a token."""
-        step = self._smallest_step(len(sequence.tokens) - sequence.cached)
+        step = self._steps[self._plan.next_step(len(sequence.tokens) - sequence.cached)]
         # Padding is written to the cache too. Where its end leaves no room for that, some rows are read again.
         start = min(sequence.cached, self.context - step.tokens)
         ids = sequence.tokens[start : start + step.tokens]
@@ -102,9 +104,6 @@ class Engine:
         if sequence.cached < len(sequence.tokens):
             return Progress(sequence)
         return Progress(sequence, [self._next_token(sequence, step, len(ids) - 1)])
-
-    def _smallest_step(self, count: int) -> Step:
-        return next((step for step in self._steps if step.tokens >= count), self._steps[-1])
 
     def _next_token(self, sequence: Sequence, step: Step, last: int) -> Token:
         """The token that follows the token `last` of a step."""
@@ -115,3 +114,14 @@ class Engine:
         token = self._head.choose(sequence)
         sequence.append(token)
         return token
+
+
+def _step_costs(networks: AbstractSequence[StepNetworks], context: int) -> dict[int, float]:
+    """What a step costs, by its tokens: the compiler's estimate if it made one for all of them.
+
+    Else what counts is how many steps there are, and among as many of them the tokens.
+    """
+    known = {n.tokens: n.cycles for n in networks if n.cycles is not None}
+    if len(known) == len(networks):
+        return {tokens: float(cycles) for tokens, cycles in known.items()}
+    return {n.tokens: float(context + n.tokens) for n in networks}

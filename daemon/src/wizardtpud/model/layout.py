@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,7 @@ class StepNetworks:
         blocks: in order; together they hold every layer once.
         lm_head: hidden states of one token of each sequence to logits.
         greedy_head: logits to the most likely token, if the bundle has it.
+        cycles: the compiler's estimate for the embedding and the blocks, if it made one.
     """
 
     batch: int
@@ -39,6 +40,7 @@ class StepNetworks:
     blocks: tuple[BlockNetwork, ...]
     lm_head: str
     greedy_head: str | None
+    cycles: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,4 +149,10 @@ def _step(manifest: Manifest, batch: int, tokens: int) -> StepNetworks:
         blocks=tuple(BlockNetwork(name, layers) for _, name, layers in blocks),
         lm_head=next(e.name for e in entries if e.role == "lm_head"),
         greedy_head=next((e.name for e in entries if e.role == "greedy_head"), None),
+        cycles=_cycles([e for e in entries if e.tokens == tokens]),
     )
+
+
+def _cycles(entries: Sequence[NetworkEntry]) -> int | None:
+    known = [entry.cycles for entry in entries if entry.cycles is not None]
+    return sum(known) if len(known) == len(entries) else None
