@@ -26,7 +26,7 @@ CONFIG = ModelConfig(
 OPTIONS = EstimateOptions(contexts=(64,), precisions=("int4", "f16"), prefill_chunks=(16,), verify=(), slots=(2,))
 COMMAND = """
 import argparse, sys
-from wizardtpu_compile.estimate.cli import add_estimate_command
+from wizardtpu_compile.cli.estimate import add_estimate_command
 parser = argparse.ArgumentParser()
 add_estimate_command(parser.add_subparsers())
 arguments = parser.parse_args(["estimate", *sys.argv[1:]])

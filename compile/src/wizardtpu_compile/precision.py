@@ -60,7 +60,7 @@ def check(form: WeightFormat, config: ModelConfig, embedding: Float | None = Non
     if embedding not in {None, form.float}:
         # The next network would take the bits of one type for those of the other, without an error.
         raise OptionError(
-            f"--embedding {embedding}: hidden states would reach the blocks as {embedding}, which read {form.float}; "
+            f"--embedding {embedding}: the blocks read {form.float}, and would take the one for the other; "
             f"leave it out, or give --activations {embedding}"
         )
     if form.bits == 16 and devices > 1:

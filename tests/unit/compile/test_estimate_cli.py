@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 import pytest
+from wizardtpu_compile.cli.estimate import add_estimate_command
 from wizardtpu_compile.errors import CheckpointError, CompileError, OptionError, ToolchainError
-from wizardtpu_compile.estimate.cli import add_estimate_command
 
 
 def run(*arguments: str | Path) -> None:

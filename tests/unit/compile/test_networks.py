@@ -9,10 +9,11 @@ import onnx
 import onnxruntime
 import pytest
 from numpy.typing import NDArray
-from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
+from wizardtpu_compile.emit.onnx import emit
 from wizardtpu_compile.network import gpt_bigcode
 from wizardtpu_compile.network.reference import Arrays, evaluate
+from wizardtpu_compile.targets.cpu import build_cpu_bundle
 
 from tests.support.networks import causal_mask, run
 from tests.support.random_checkpoint import write_random_checkpoint
@@ -178,3 +179,36 @@ def test_the_history_is_never_copied_or_transposed(nets: Path, tmp_path: Path) -
             touching.append(node.op_type)
             names |= set(node.output) if node.op_type == "Reshape" else set()
     assert sorted(touching) == ["FusedMatMul", "MatMul", "Reshape", "Reshape", "Shape"]
+
+
+def test_several_layers_in_one_network(sound_checkpoint: Path, tmp_path: Path) -> None:
+    """As ONNX and in numpy they compute what the layers do one after the other."""
+    checkpoint = Checkpoint.open(sound_checkpoint)
+    both = gpt_bigcode.block(checkpoint, 0, 2)
+    first, second = block_inputs(2, 3, 8, visible=5), block_inputs(2, 5, 8, visible=5)
+    inputs = {name: first[name] for name in ("hidden_states", "attention_mask")}
+    for place, run_inputs in enumerate((first, second)):
+        inputs |= {f"history_{part}_{place}": run_inputs[f"history_{part}"] for part in "kv"}
+    one = evaluate(gpt_bigcode.block(checkpoint, 0), [first])[0]
+    second |= {"hidden_states": one["hidden_states_out"], "attention_mask": first["attention_mask"]}
+    two = evaluate(gpt_bigcode.block(checkpoint, 1), [second])[0]
+    expected = [two["hidden_states_out"], one["new_k"], one["new_v"], two["new_k"], two["new_v"]]
+
+    found = evaluate(both, [inputs])[0]
+    assert list(found) == ["hidden_states_out", "new_k_0", "new_v_0", "new_k_1", "new_v_1"]
+    onnx.save(emit(both), tmp_path / "both.onnx")
+    onnx.checker.check_model(tmp_path / "both.onnx", full_check=True)
+    emitted = run(tmp_path / "both.onnx", *(inputs[value.name] for value in both.inputs))
+    for array, in_numpy, in_onnx in zip(expected, found.values(), emitted, strict=True):
+        np.testing.assert_allclose(in_numpy, array, atol=2e-5)
+        np.testing.assert_allclose(in_onnx, array, atol=2e-5)
+
+
+def test_layers_are_dealt_out_to_networks(tmp_path: Path) -> None:
+    checkpoint = Checkpoint.open(write_random_checkpoint(tmp_path / "checkpoint", layers=5))
+    blocks = [net for net in gpt_bigcode.networks(checkpoint, layers_per_net=2) if net.role == "block"]
+    assert [(net.layer, net.layers) for net in blocks] == [(0, 2), (2, 2), (4, 1)]
+    assert blocks[2].inputs[2].name == "history_k"
+    assert sum(net.parameters for net in blocks) == sum(
+        gpt_bigcode.block(checkpoint, layer).parameters for layer in range(5)
+    )

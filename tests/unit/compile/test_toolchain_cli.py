@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import pytest
+from wizardtpu_compile.cli.toolchain import add_toolchain_command
 from wizardtpu_compile.errors import OptionError, ToolchainError
-from wizardtpu_compile.toolchain.cli import add_toolchain_command
 from wizardtpu_compile.toolchain.release import LAYOUT, VERSION
 from wizardtpu_compile.toolchain.toolchain import MARKER_NAME
 

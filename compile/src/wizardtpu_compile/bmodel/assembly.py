@@ -94,9 +94,16 @@ class Assembly:
 
         Nothing is lost when it fails; but a file that was finished has to be finished again.
         """
+        self.add_contents(key, [read_contents(part) for part in parts])
+
+    def add_contents(self, key: str, contents: Sequence[Contents]) -> None:
+        """Appends networks of bmodels that have been read; as `add`.
+
+        Raises:
+            BmodelError, OSError: as `add`.
+        """
         if self.contains(key):
             raise BmodelError(f"{self.path} has {key} already")
-        contents = [read_contents(part) for part in parts]
         self._check_names(contents)
         with self._changing() as file:
             sections = Sections(file, self._room, max(self._room, self._end), self._sections())

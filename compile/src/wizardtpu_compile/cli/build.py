@@ -34,7 +34,7 @@ def add_build_command(commands: Any) -> None:
         "build",
         help="make a bundle from a checkpoint",
         description="Makes a bundle from a checkpoint directory of Hugging Face (config.json, tokenizer.json, "
-        "safetensors or .bin files), and compares its networks with the checkpoint.",
+        "safetensors or\n.bin files), and compares its networks with the checkpoint.",
         epilog=_EXAMPLES + "\n" + EXIT_CODES,
         formatter_class=Help,
         argument_default=argparse.SUPPRESS,

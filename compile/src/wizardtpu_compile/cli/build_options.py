@@ -122,7 +122,11 @@ def _add_tpu(group: Any) -> None:
         "--num-device",
         type=int,
         metavar="N",
-        help=_default(f"chips that share the work of each network: {_list(DEVICE_COUNTS)}", tpu.num_device),
+        help=_default(
+            f"chips that load the bundle together: {_list(DEVICE_COUNTS)}; the vendor's compiler does not divide "
+            "layers of this architecture, so each would hold all of them",
+            tpu.num_device,
+        ),
     )
     add("--only-layer", type=int, metavar="I", help="make a bmodel of this layer alone; -o names its file")
     add(

@@ -10,12 +10,12 @@ from importlib.metadata import version
 from wizardtpud.errors import BundleError
 
 from wizardtpu_compile.cli.build import add_build_command
+from wizardtpu_compile.cli.estimate import add_estimate_command
 from wizardtpu_compile.cli.inspect import add_inspect_command
 from wizardtpu_compile.cli.texts import EXIT_CODES, Help
+from wizardtpu_compile.cli.toolchain import add_toolchain_command
 from wizardtpu_compile.cli.verify import add_verify_command
 from wizardtpu_compile.errors import CompileError, reason
-from wizardtpu_compile.estimate.cli import add_estimate_command
-from wizardtpu_compile.toolchain.cli import add_toolchain_command
 
 _BROKEN_PIPE = 141  # as the shell has it for a process that SIGPIPE ended
 

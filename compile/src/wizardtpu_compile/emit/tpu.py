@@ -145,7 +145,7 @@ class _Emitter:
 
     @emit.register
     def _(self, op: Gelu) -> None:
-        """In float32, as the vendor does: the chip has no table for it in 16 bits."""
+        """In float32, as the vendor's own lowering has it."""
         name = op.output.name
         wide = self._cast(self._at(op.input), f"{name}.input", "f32")
         mode = f"mode = #tpu<active_mode {_GELU[op.form]}>"

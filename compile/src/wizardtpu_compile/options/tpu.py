@@ -10,6 +10,7 @@ from wizardtpu_compile.errors import OptionError
 from wizardtpu_compile.network.description import Role
 from wizardtpu_compile.options.common import BuildOptions
 from wizardtpu_compile.precision import Float, WeightFormat
+from wizardtpu_compile.precision import check as check_form
 
 WeightPrecision = Literal["f16", "bf16", "int8", "int4"]
 Frontend = Literal["direct", "onnx"]
@@ -18,6 +19,7 @@ Checks = Literal["auto", "none", "all"]
 
 DEVICE_COUNTS = (1, 2, 4, 8)
 _QUANTIZED = ("int8", "int4")
+_WITH_LINEARS: tuple[Role, ...] = ("block", "lm_head")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,17 +111,11 @@ class TpuOptions(BuildOptions):
         Raises:
             OptionError: names the options.
         """
-        given = (
-            ("--quantize", self.quantize),
-            ("--lm-head", self.precision("lm_head")),
-            ("--embedding", self.embedding or self.float),
-        )
-        for option, precision in given:
-            if precision in ("f16", "bf16") and precision != self.float:
+        for option, chosen in (("--quantize", self.quantize), ("--lm-head", self.precision("lm_head"))):
+            if chosen in ("f16", "bf16") and chosen != self.float:
                 raise OptionError(
-                    f"{option} {precision} does not go with {self.float} activations: the chip would read "
-                    "garbage; "
-                    f"leave it out, or give --activations {precision}"
+                    f"{option} {chosen} does not go with {self.float} activations: the chip would read garbage; "
+                    f"leave it out, or give --activations {chosen}"
                 )
         if self.num_device not in DEVICE_COUNTS:
             raise OptionError(
@@ -129,6 +125,8 @@ class TpuOptions(BuildOptions):
             raise OptionError(
                 f"--num-device {self.num_device}: the model's {config.n_head} heads cannot be shared out evenly"
             )
+        for role in _WITH_LINEARS:
+            check_form(self.weight_format(role), config, self.embedding, self.num_device)
         if self.only_layer is not None and self.layout != "wizardtpu":
             raise OptionError("--only-layer is for --layout wizardtpu alone")
         if self.only_layer is not None and not 0 <= self.only_layer < config.n_layer:

@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
+from wizardtpud.device.bmrt.library import SIMULATOR_NAME
 
 from wizardtpu_compile.errors import VerificationError
 from wizardtpu_compile.simulation.job import JOB_NAME, GreedyJob, Job, NetworkJob
@@ -30,6 +31,11 @@ class Simulator:
 
     def __init__(self, library: Path) -> None:
         self._library = library
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the library drives the simulator, not a device."""
+        return (self._library / SIMULATOR_NAME).exists()
 
     def run_networks(
         self, model: Path, runs: Sequence[tuple[str, Arrays]], cancelled: threading.Event | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -11,6 +13,7 @@ from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.manifest import TOKENIZER_NAME, Manifest, NetworkEntry
 from wizardtpud.text.prompt_template import Message, PromptTemplate
 
+from wizardtpu_compile.bmodel.extraction import extract
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.emit.tpu import rounded
 from wizardtpu_compile.errors import OptionError
@@ -25,6 +28,7 @@ from wizardtpu_compile.verification.comparison import Comparison, Expectation
 from wizardtpu_compile.verification.flow import Flow
 from wizardtpu_compile.verification.inputs import Shape
 
+_LARGEST_SIMULATED = 3_500_000_000  # bytes; of its 4 GiB the rest is for caches, inputs and outputs
 PROMPTS = ("write quicksort", "write a function that reverses a string", "write fibonacci")
 
 
@@ -61,10 +65,12 @@ class BundleVerifier:
             shapes: sequences and new tokens of each; None for every shape the bundle has.
 
         Raises:
+            OptionError: the bundle has no such layer or shape.
             VerificationError: the runtime refused a network or ended.
         """
+        self._check_layers(layers)
         context = self._bundle.manifest.context
-        order = sorted({(n.batch, n.tokens) for n in self._bundle.manifest.networks if n.tokens is not None})
+        order = self._chosen_shapes(shapes)
         flow = Flow(self._checkpoint.config, [Shape(b, t, context, visible=context // 2) for b, t in order])
         for description in self._descriptions:
             inputs = flow.inputs(description)
@@ -76,13 +82,15 @@ class BundleVerifier:
         """Shapes of one network, by name."""
         form = self._form(description)
         expected = [Expectation.of(name, description, given, form) for name, given in inputs.items()]
+        if not expected:
+            return iter(())
         runs = [(expectation.network, expectation.inputs) for expectation in expected]
-        found = self._simulator.run_networks(self._bundle.path(MODEL_NAME), runs) if runs else []
+        # By themselves: the simulator has less memory than a whole model may take.
+        with tempfile.TemporaryDirectory(prefix="wizardtpu-verify-") as directory:
+            model = Path(directory) / MODEL_NAME
+            extract(self._bundle.path(MODEL_NAME), set(inputs), model)
+            found = self._simulator.run_networks(model, runs)
         return (expectation.compare(outputs) for expectation, outputs in zip(expected, found, strict=True))
-
-    def count(self, layers: Sequence[int] | None = None, shapes: Sequence[tuple[int, int]] | None = None) -> int:
-        """How many networks `compare` compares."""
-        return sum(_is_wanted(entry, layers, shapes) for entry in self._bundle.manifest.networks)
 
     def converse(self, prompts: Sequence[str], tokens: int) -> Greedy:
         """Continues instructions greedily, `tokens` tokens each, and asks both references about each token.
@@ -90,6 +98,7 @@ class BundleVerifier:
         Raises:
             VerificationError: the runtime refused the bundle or ended.
         """
+        self._check_room()
         ids = [self._encode(prompt) for prompt in prompts]
         answers = self._simulator.continue_greedily(self._bundle.directory, "simulator", ids, tokens)
         texts = [prompt + answer for prompt, answer in zip(ids, answers, strict=True)]
@@ -99,6 +108,26 @@ class BundleVerifier:
 
         exact = agree(lambda _network: lambda weight: weight.read())
         return Greedy(list(prompts), answers, exact, agree(lambda network: rounded(self._form(network))))
+
+    def _chosen_shapes(self, shapes: Sequence[tuple[int, int]] | None) -> list[tuple[int, int]]:
+        known = sorted({(n.batch, n.tokens) for n in self._bundle.manifest.networks if n.tokens is not None})
+        if unknown := [shape for shape in shapes or () if shape not in known]:
+            names = ", ".join(f"{batch}x{tokens}" for batch, tokens in known)
+            raise OptionError(f"--shapes {unknown[0][0]}x{unknown[0][1]}: the bundle has {names}")
+        return known if shapes is None else sorted(set(shapes))
+
+    def _check_layers(self, layers: Sequence[int] | None) -> None:
+        count = self._bundle.manifest.architecture.layers
+        if unknown := [layer for layer in layers or () if not 0 <= layer < count]:
+            raise OptionError(f"--layers {unknown[0]}: the model has layers 0 to {count - 1}")
+
+    def _check_room(self) -> None:
+        size = self._bundle.path(MODEL_NAME).stat().st_size
+        if self._simulator.is_simulated and size > _LARGEST_SIMULATED:
+            raise OptionError(
+                f"the bundle's networks take {size / 1e9:.1f} GB, and the simulator has memory for "
+                f"{_LARGEST_SIMULATED / 1e9:.1f} GB at a time: nothing can be continued on it, give --tokens 0"
+            )
 
     def _encode(self, instruction: str) -> list[int]:
         tokenizer = Tokenizer.from_file(str(self._bundle.path(TOKENIZER_NAME)))

@@ -15,7 +15,10 @@ from typing_extensions import Self
 from wizardtpud.device.bmrt.structures import Memory, NetworkInfo, Tensor
 from wizardtpud.errors import DeviceError
 
-_BMLIB, _BMRT, _SIMULATOR = "libbmlib.so.0", "libbmrt.so", "libcmodel.so"
+_BMLIB, _BMRT = "libbmlib.so.0", "libbmrt.so"
+
+SIMULATOR_NAME = "libcmodel.so"
+"""The library that is there where the device is the simulator."""
 
 _STATUSES = (
     "success",
@@ -105,7 +108,7 @@ class BmrtLibrary:
             raise DeviceError(f"{directory} is not a directory; it must be the one with {_BMLIB} and {_BMRT}")
         bmlib = _load(directory / _BMLIB, _BMLIB_FUNCTIONS)
         bmrt = _load(directory / _BMRT, _BMRT_FUNCTIONS)
-        return cls(directory, (directory / _SIMULATOR).exists(), bmlib, bmrt)
+        return cls(directory, (directory / SIMULATOR_NAME).exists(), bmlib, bmrt)
 
 
 def _load(path: Path, functions: Mapping[str, _Declaration]) -> ctypes.CDLL:
