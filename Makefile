@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export WIZARDTPU_TOOLCHAIN ?= $(CURDIR)/.toolchain
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain demo demo-bundles test unit lint fmt bench golden golden-update buf lock clean
+.PHONY: help setup toolchain demo demo-bundles test unit lint fmt bench bench-compile golden golden-update buf lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,9 +65,12 @@ fmt: $(STAMP) ## Format the code
 	@$(BIN)/ruff format --quiet .
 	@$(BIN)/ruff check --quiet --fix --exit-zero .
 
-bench: $(STAMP) ## Measure, and write docs/BENCHMARKS.md
+bench: $(STAMP) ## Measure serving, and write its part of docs/BENCHMARKS.md
 	-@$(MAKE) --silent .venv-reference/.ready
 	@$(BIN)/python -m tests.bench
+
+bench-compile: toolchain ## Measure compiling, and write its part of docs/BENCHMARKS.md (minutes, 10 GB of disk)
+	@$(BIN)/python -m tests.bench.compile $(BENCH_OPTIONS)
 
 # Foreign implementations, for comparison alone. The CPU build of torch is asked for by name, so that an index
 # without it refuses at once instead of sending the build for GPUs.

@@ -10,14 +10,13 @@ from pathlib import Path
 import msgspec
 
 from tests.bench.bench import Bench
+from tests.bench.page import PAGE, write_part
 from tests.bench.peer import PeerError
 from tests.bench.plan import FULL, QUICK
 from tests.bench.progress import say
 from tests.bench.report import document
 
-_ROOT = Path(__file__).parents[2]
-_DOCUMENT = _ROOT / "docs" / "BENCHMARKS.md"
-_REFERENCE = _ROOT / ".venv-reference" / "bin" / "python"
+_REFERENCE = Path(__file__).parents[2] / ".venv-reference" / "bin" / "python"
 
 
 def main() -> int:
@@ -39,8 +38,8 @@ def main() -> int:
     if options.json is not None:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1) + b"\n")
     if not options.quick:
-        _DOCUMENT.write_text(text)
-        say(f"wrote {_DOCUMENT}")
+        write_part(text)
+        say(f"wrote {PAGE}")
     return 0
 
 
@@ -48,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench",
         description="Measures engine, daemon and client, beside transformers and CTranslate2, and writes "
-        "docs/BENCHMARKS.md. Takes about ten minutes; the machine should have nothing else to do.",
+        "their part of docs/BENCHMARKS.md. Takes about ten minutes; the machine should have nothing else to do.",
     )
     parser.add_argument(
         "--quick", action="store_true", help="measure little, in a minute; print the document, do not write it"

@@ -23,7 +23,7 @@ _AIM_MICROSECONDS = 150
 
 
 def document(results: Results) -> str:
-    """The whole of docs/BENCHMARKS.md."""
+    """The part of docs/BENCHMARKS.md that is about serving."""
     parts = [
         _introduction(results),
         _server_cpu(results.serving),
@@ -40,7 +40,7 @@ def _introduction(results: Results) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in {**machine.versions, **results.peers}.items())
     larger = plan.larger
     return f"""# Benchmarks
-`{results.command}` measured all of this on {results.date} and wrote this page.
+`{results.command}` measured this part on {results.date}.
 
 - Machine: {machine.processor}, {machine.cores} cores, {machine.memory / 2**30:.0f} GiB, {machine.system}. \
 In the minute before the run {machine.load:.1f} processes wanted a core.

@@ -75,7 +75,7 @@ def fake_model(
             ),
             lm_head=head_name("lm_head", 1),
             greedy_head=head_name("greedy_head", 1),
-            cycles=cycles and cycles[tokens],
+            cycles=None if cycles is None else cycles[tokens],
         )
         for tokens in chunks
     )

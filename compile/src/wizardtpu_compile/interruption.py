@@ -1,10 +1,12 @@
-"""Ctrl-C while there is nothing to clean up yet."""
+"""How the command ends when it is told to."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 
 @contextmanager
@@ -17,3 +19,14 @@ def ends_at_once() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, usual)
+
+
+def clean_up_when_ended() -> None:
+    """From now on SIGTERM and SIGHUP, unless they are ignored, end the process as Ctrl-C does: it cleans up."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)  # as the shell has it for a process that the signal ended

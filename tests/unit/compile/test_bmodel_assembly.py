@@ -163,6 +163,18 @@ def test_nothing_is_left_if_nothing_is_retained(tmp_path: Path, parts: Parts) ->
     assert assembly.finish() == expected
 
 
+def test_what_was_linked_to_the_finished_file_stays_as_it_is(tmp_path: Path, parts: Parts) -> None:
+    expected = assemble(tmp_path / "straight", parts, 1)
+    finished = assemble(tmp_path / "all", parts, 2)
+    (tmp_path / "bundle").hardlink_to(tmp_path / "all")
+    assembly = Assembly.open(tmp_path / "all")
+    assert assembly.finish() == finished
+    assembly.retain({"layer 0"})
+    assert sha256(tmp_path / "bundle") == finished.sha256
+    assert assembly.finish() == expected
+    assert sha256(tmp_path / "bundle") == finished.sha256
+
+
 def refuse(tmp_path: Path, parts: Parts, added: list[Path], message: str) -> None:
     """Adding fails, and the file goes on as if nothing had been."""
     expected = assemble(tmp_path / "straight", parts, 2)

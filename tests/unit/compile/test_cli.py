@@ -205,3 +205,73 @@ def test_inspect_names_the_damaged_file(command: Command, sound_checkpoint: Path
     code, _, err = command("inspect", tmp_path / "bundle")
     assert code == 1
     assert "nets/block_1.onnx" in err
+
+
+@pytest.mark.parametrize("arguments", [["build", "--help"], ["verify", "--help"]])
+def test_help_is_for_the_chip_too(command: Command, arguments: list[str]) -> None:
+    code, out, _ = command(*arguments)
+    assert code == 0
+    assert "bm1684x" in out
+    assert "--toolchain" in out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--quantize", "f32"],
+        ["--activations", "f32"],
+        ["--check", "some"],
+        ["--frontend", "torch"],
+        ["--layout", "mine"],
+        ["--num-device", "two"],
+    ],
+)
+def test_a_bad_option_for_the_chip_is_named_with_exit_2(
+    command: Command, sound_checkpoint: Path, tmp_path: Path, arguments: list[str]
+) -> None:
+    place = ("--target", "bm1684x", "-o", tmp_path / "bundle")
+    code, out, err = command("build", sound_checkpoint, *place, *arguments)
+    assert (code, out) == (2, "")
+    assert arguments[0] in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_option_of_the_chip_is_refused_for_the_cpu(
+    command: Command, sound_checkpoint: Path, tmp_path: Path
+) -> None:
+    place = ("--target", "cpu", "-o", tmp_path / "bundle")
+    code, out, err = command("build", sound_checkpoint, *place, "--verify", "4")
+    assert (code, out, err) == (2, "", "wizardtpu-compile: --verify is not for --target cpu\n")
+
+
+def test_without_a_toolchain_the_cure_is_told(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
+    place = ("--target", "bm1684x", "-o", tmp_path / "bundle", "--toolchain", tmp_path / "nowhere")
+    code, out, err = command("build", sound_checkpoint, *place)
+    assert (code, out) == (1, "")
+    assert f"wizardtpu-compile toolchain install --directory {tmp_path / 'nowhere'}" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_verify_refuses_a_bundle_for_the_cpu(command: Command, sound_checkpoint: Path, tmp_path: Path) -> None:
+    """Before anything is asked of the vendor's libraries, which are not there."""
+    command("build", sound_checkpoint, "--target", "cpu", "-o", tmp_path / "bundle")
+    arguments = ("--against", sound_checkpoint, "--library", tmp_path / "nowhere")
+    code, out, err = command("verify", tmp_path / "bundle", *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("wizardtpu-compile: the bundle is for cpu")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (["--tokens", "-1"], "--tokens -1"),
+        (["--shapes", "1,8"], "'1,8' is not a list of shapes"),
+        (["--layers", "a"], "'a' is not a list of numbers"),
+    ],
+)
+def test_what_verify_cannot_read(
+    command: Command, sound_checkpoint: Path, tmp_path: Path, arguments: list[str], fault: str
+) -> None:
+    code, out, err = command("verify", tmp_path / "bundle", "--against", sound_checkpoint, *arguments)
+    assert (code, out) == (2, "")
+    assert fault in err

@@ -171,6 +171,19 @@ def test_files_in_directories_count(workspace: Workspace) -> None:
     assert made_in(path) == {"sub/file": 5}
 
 
+def test_a_directory_of_another_kind_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    with pytest.raises(OutputError, match=r"it holds manifest\.json; move it away"), Workspace(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["manifest.json"]
+
+
+def test_a_workspace_that_was_killed_before_its_lock_is_one(tmp_path: Path) -> None:
+    (tmp_path / "steps").mkdir()
+    with Workspace(tmp_path):
+        assert (tmp_path / "lock").exists()
+
+
 def test_the_lock_names_its_holder(workspace: Workspace) -> None:
     with pytest.raises(OutputError, match=rf"work is in use: process {os.getpid()} is building"):
         Workspace(workspace.directory).__enter__()

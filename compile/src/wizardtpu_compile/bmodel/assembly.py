@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import itertools
 import os
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,13 +164,16 @@ class Assembly:
 
     def _trim(self) -> None:
         """Cuts off what no entry vouches for."""
-        with self.path.open("ab") as file:
-            file.truncate(self._end)
+        if not self.path.exists() or self.path.stat().st_size != self._end:
+            self._unshare()
+            with self.path.open("ab") as file:
+                file.truncate(self._end)
         _sync_directory(self.path.parent)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[BinaryIO]:
         """The file, which is no bmodel from now on; what was appended goes if the block raises."""
+        self._unshare()
         with self.path.open("r+b", buffering=0) as file:
             if self._end:
                 write(file, bytes(HEADER_SIZE), 0)
@@ -180,6 +184,15 @@ class Assembly:
                 with contextlib.suppress(OSError):
                     file.truncate(self._end)
                 raise
+
+    def _unshare(self) -> None:
+        """A bundle that the finished file was linked to, and has it under another name, keeps it as it is."""
+        if self.path.exists() and self.path.stat().st_nlink > 1:
+            copied = self.path.with_name(f".{self.path.name}.copied")
+            shutil.copyfile(self.path, copied)
+            with copied.open("rb") as file:
+                os.fsync(file.fileno())
+            copied.replace(self.path)
 
     def _sections(self) -> Iterable[Section]:
         return itertools.chain.from_iterable(key.entry.sections for key in self._keys)

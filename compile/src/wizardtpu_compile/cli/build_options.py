@@ -91,7 +91,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="Jinja template that turns messages into a prompt (default: the checkpoint's, else WizardCoder's)",
     )
-    add("--force", action="store_true", help="replace the bundle that is there")
+    add("--force", action="store_true", help="replace the bundle, or the bmodel, that is there")
     add("--json", action="store_true", help="print the result as JSON")
     add("-v", "--verbose", action="store_true", help="tell about each network")
 

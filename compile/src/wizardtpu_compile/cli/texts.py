@@ -10,6 +10,7 @@ EXIT_CODES = """exit codes:
   2    an option is wrong, or does not fit the checkpoint
   130  interrupted; a build for the CPU leaves nothing, one for bm1684x goes on where it stopped when run again
   141  standard output was closed by its reader
+  143  ended by SIGTERM, otherwise as 130 (129: by SIGHUP)
 """
 
 

@@ -25,7 +25,8 @@ simulator - with what a float reference made of some tokens up to it, and compar
   compiler      with the same rounded weights: what compiler and chip change. Must be at least 0.999.
   quantization  that reference with the float one: what rounding the weights changes.
   together      with the float reference.
-Then some prompts are continued by the daemon's own engine, and each token is compared with the references' choice.
+Then some prompts are continued by the daemon's own engine, on the simulator alone, and each token is compared with
+the references' choice.
 
 The simulator takes about a second for 5 million weights and a token: seconds for the demonstration model, a
 minute and a half for one layer of a model with 15 billion. There, choose: --layers 0,20 --shapes 1x1 --tokens 0.
@@ -80,10 +81,14 @@ def _verify(arguments: argparse.Namespace) -> None:
         from wizardtpu_compile.simulation.simulator import Simulator  # noqa: PLC0415
         from wizardtpu_compile.verification.bundle import PROMPTS, BundleVerifier  # noqa: PLC0415
 
+    if () in (arguments.layers, arguments.shapes):
+        raise OptionError("--layers and --shapes need at least one each, or leave them out for all")
     if arguments.tokens < 0:
         raise OptionError(f"--tokens {arguments.tokens}: must be at least 0")
     simulator = Simulator(_library(arguments))
     verifier = BundleVerifier(Bundle.open(arguments.bundle), Checkpoint.open(arguments.against), simulator)
+    if arguments.tokens:
+        verifier.check_conversation()  # before minutes are spent on networks
     # Rows come one by one, for each may take minutes: in the way of JSON they would be.
     table = _Table(sys.stderr if arguments.json else sys.stdout)
     comparisons = [table.show(seen) for seen in verifier.compare(arguments.layers, arguments.shapes)]

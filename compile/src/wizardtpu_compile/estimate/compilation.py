@@ -24,6 +24,7 @@ from wizardtpu_compile.network import gpt_bigcode
 from wizardtpu_compile.network.description import Network, Role
 from wizardtpu_compile.options.tpu import WeightPrecision
 from wizardtpu_compile.precision import WeightFormat
+from wizardtpu_compile.targets.tpu.host_memory import available_memory
 from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
@@ -58,17 +59,11 @@ def compile_costs(
 
 def default_jobs() -> int:
     """One for each CPU, as far as memory allows."""
-    return max(1, min(len(os.sched_getaffinity(0)), _available_memory() // _LARGEST))
+    return max(1, min(len(os.sched_getaffinity(0)), available_memory() // _LARGEST))
 
 
 _ROWS = 64  # of an embedding's tables
 _LARGEST = 2_500_000_000  # bytes: what compiling a layer of WizardCoder-15B takes at f16; at int4 it is a third
-
-
-def _available_memory() -> int:
-    """Bytes; proc(5) tells kB."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
 
 
 def _needed(config: ModelConfig, options: EstimateOptions) -> dict[Group, list[NetShape]]:

@@ -30,7 +30,7 @@ class Simulator:
     """Runs networks with the vendor's runtime in `library`: the simulator's, or a device's own."""
 
     def __init__(self, library: Path) -> None:
-        self._library = library
+        self._library = library.absolute()  # the process works in a directory of its own
 
     @property
     def is_simulated(self) -> bool:
@@ -51,7 +51,7 @@ class Simulator:
             for (_, inputs), (source, _) in zip(runs, files, strict=True):
                 np.savez(source, **inputs)
             named = [(name, str(a), str(b)) for (name, _), (a, b) in zip(runs, files, strict=True)]
-            job = NetworkJob(str(model), str(self._library), named)
+            job = NetworkJob(str(model.absolute()), str(self._library), named)
             _run(directory, job, cancelled)
             return [_load(target) for _, target in files]
 
@@ -66,7 +66,7 @@ class Simulator:
         with _directory() as directory:
             answers = directory / "answers.json"
             ids = [list(prompt) for prompt in prompts]
-            job = GreedyJob(str(bundle), device, str(self._library), ids, tokens, str(answers))
+            job = GreedyJob(str(bundle.absolute()), device, str(self._library), ids, tokens, str(answers))
             _run(directory, job)
             return msgspec.json.decode(answers.read_bytes(), type=list[list[int]])
 

@@ -29,6 +29,8 @@ def run_steps(
     jobs: int,
     memory_limit: int,
     progress: StepProgress = NO_STEP_PROGRESS,
+    *,
+    groups: int | None = None,
 ) -> dict[str, StepRecord]:
     """Runs the steps that are not done yet, and gives the records of all.
 
@@ -42,6 +44,7 @@ def run_steps(
         jobs: how many may run at once.
         memory_limit: bytes that they may take together, as they estimate it.
         progress: is told about each.
+        groups: how many groups may be begun at once, see `Schedule`; as many as `jobs` if not told.
 
     Raises:
         StepError: a step failed.
@@ -50,7 +53,7 @@ def run_steps(
     plan = Plan(steps)
     missing = workspace.missing(plan)
     workspace.tidy(plan, missing)
-    run = _Run(workspace, plan, Schedule(plan, missing, jobs, memory_limit), progress)
+    run = _Run(workspace, plan, Schedule(plan, missing, jobs, memory_limit, groups), progress)
     try:
         progress.begin([step for step in plan.steps.values() if step.name in missing], len(plan.steps), jobs)
         run.run()

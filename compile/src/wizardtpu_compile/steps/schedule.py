@@ -16,15 +16,18 @@ class Schedule:
     - `jobs` steps are running,
     - its memory and that of those running would exceed `memory_limit`,
     - what it must have for itself is in use, or
-    - it would begin a group - the steps whose files one step discards - while `jobs` groups are begun: the files
-      of that many are on the disk at once, however long the step takes that discards them.
+    - it would begin a group - the steps whose files one step discards - while `groups` are begun, or `jobs` if
+      not told: the files of that many are on the disk at once, however long the step takes that discards them.
 
     While nothing runs, memory and groups do not count, so that a build always comes to its end.
     """
 
-    def __init__(self, plan: Plan, missing: Collection[str], jobs: int, memory_limit: int) -> None:
+    def __init__(
+        self, plan: Plan, missing: Collection[str], jobs: int, memory_limit: int, groups: int | None = None
+    ) -> None:
         self._plan = plan
         self._jobs = jobs
+        self._most_groups = groups or jobs
         self._memory_limit = memory_limit
         self._waiting = [step for step in plan.steps.values() if step.name in missing]
         self.running: dict[str, Step] = {}
@@ -69,4 +72,4 @@ class Schedule:
 
     def _has_room(self, step: Step) -> bool:
         begun = {group for name in (*self.done, *self.running) for group in self._groups[name]} - self.done
-        return len(begun.union(self._groups[step.name])) <= max(self._jobs, len(begun))
+        return len(begun.union(self._groups[step.name])) <= max(self._most_groups, len(begun))

@@ -45,8 +45,9 @@ class Workspace:
         """Locks it.
 
         Raises:
-            OutputError: another process is building in it.
+            OutputError: another process is building in it, or it holds something else.
         """
+        _refuse_strangers(self.directory)
         (self.directory / _STEPS).mkdir(parents=True, exist_ok=True)
         self._lock = _lock(self.directory / _LOCK)
         return self
@@ -114,6 +115,17 @@ class Workspace:
             for path in self.path(name).iterdir():
                 if path.name not in {LOG_NAME, RECORD_NAME}:
                     _remove(path)
+
+
+def _refuse_strangers(directory: Path) -> None:
+    """Nothing is deleted in a directory that merely has the name of a workspace."""
+    if not directory.is_dir() or (directory / _LOCK).is_file():
+        return
+    if others := [path.name for path in directory.iterdir() if path.name != _STEPS]:
+        raise OutputError(
+            f"{directory} is where the build would work, but it holds {min(others)}; "
+            "move it away, or choose another output"
+        )
 
 
 def _remove(path: Path) -> None:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from wizardtpu_compile.errors import ToolchainError
 from wizardtpu_compile.simulation.simulator import Simulator
 from wizardtpu_compile.toolchain import host
@@ -16,6 +14,7 @@ from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.progress import StageProgress
 from wizardtpu_compile.toolchain.sample import NAME, Float, Sample
 from wizardtpu_compile.toolchain.toolchain import Toolchain
+from wizardtpu_compile.verification.similarity import cosine
 
 _LEAST: Mapping[Float, float] = {
     "f16": 0.9999,
@@ -53,13 +52,9 @@ def _prove(toolchain: Toolchain, form: Float, progress: StageProgress) -> float:
         progress.start(f"running it on the simulator in {form}", None)
         (outputs,) = Simulator(toolchain.simulator).run_networks(bmodel, [(NAME, sample.inputs)])
     (output,) = outputs.values()
-    cosine = _cosine(output.ravel(), sample.expected().ravel())
-    if not cosine >= _LEAST[form]:
+    found = cosine(output, sample.expected())
+    if not found >= _LEAST[form]:
         raise ToolchainError(
-            f"the toolchain computes wrong results in {form}: cosine {cosine:.6f} to what is right"
+            f"the toolchain computes wrong results in {form}: cosine {found:.6f} to what is right"
         )
-    return cosine
-
-
-def _cosine(left: np.ndarray, right: np.ndarray) -> float:
-    return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))
+    return found

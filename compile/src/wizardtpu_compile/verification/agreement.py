@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from wizardtpu_compile.network.description import Network, Weight
 from wizardtpu_compile.network.reference import Arrays, evaluate
-
-_HIDDEN = -10000.0
+from wizardtpu_compile.verification.inputs import HIDDEN
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def agreement(
 
 def _start(text: Sequence[int]) -> Arrays:
     tokens = len(text)
-    mask = np.triu(np.full((tokens, tokens), _HIDDEN, np.float32), k=1)[None, None]
+    mask = np.triu(np.full((tokens, tokens), HIDDEN, np.float32), k=1)[None, None]
     ids, places = np.array([text], np.int32), np.arange(tokens, dtype=np.int32)[None]
     return {"input_ids": ids, "position_ids": places, "attention_mask": mask}
 

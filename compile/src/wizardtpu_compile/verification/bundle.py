@@ -96,9 +96,10 @@ class BundleVerifier:
         """Continues instructions greedily, `tokens` tokens each, and asks both references about each token.
 
         Raises:
+            OptionError: see `check_conversation`.
             VerificationError: the runtime refused the bundle or ended.
         """
-        self._check_room()
+        self.check_conversation()
         ids = [self._encode(prompt) for prompt in prompts]
         answers = self._simulator.continue_greedily(self._bundle.directory, "simulator", ids, tokens)
         texts = [prompt + answer for prompt, answer in zip(ids, answers, strict=True)]
@@ -108,6 +109,23 @@ class BundleVerifier:
 
         exact = agree(lambda _network: lambda weight: weight.read())
         return Greedy(list(prompts), answers, exact, agree(lambda network: rounded(self._form(network))))
+
+    def check_conversation(self) -> None:
+        """Refuses what `converse` cannot do.
+
+        Raises:
+            OptionError: the runtime drives a chip, which the engine cannot yet, or the simulator is too small.
+        """
+        if not self._simulator.is_simulated:
+            raise OptionError(
+                "prompts are continued on the simulator alone: give --tokens 0, or its directory with --library"
+            )
+        size = self._bundle.path(MODEL_NAME).stat().st_size
+        if size > _LARGEST_SIMULATED:
+            raise OptionError(
+                f"the bundle's networks take {size / 1e9:.1f} GB, and the simulator has memory for "
+                f"{_LARGEST_SIMULATED / 1e9:.1f} GB at a time: nothing can be continued on it, give --tokens 0"
+            )
 
     def _chosen_shapes(self, shapes: Sequence[tuple[int, int]] | None) -> list[tuple[int, int]]:
         known = sorted({(n.batch, n.tokens) for n in self._bundle.manifest.networks if n.tokens is not None})
@@ -120,14 +138,6 @@ class BundleVerifier:
         count = self._bundle.manifest.architecture.layers
         if unknown := [layer for layer in layers or () if not 0 <= layer < count]:
             raise OptionError(f"--layers {unknown[0]}: the model has layers 0 to {count - 1}")
-
-    def _check_room(self) -> None:
-        size = self._bundle.path(MODEL_NAME).stat().st_size
-        if self._simulator.is_simulated and size > _LARGEST_SIMULATED:
-            raise OptionError(
-                f"the bundle's networks take {size / 1e9:.1f} GB, and the simulator has memory for "
-                f"{_LARGEST_SIMULATED / 1e9:.1f} GB at a time: nothing can be continued on it, give --tokens 0"
-            )
 
     def _encode(self, instruction: str) -> list[int]:
         tokenizer = Tokenizer.from_file(str(self._bundle.path(TOKENIZER_NAME)))

@@ -12,7 +12,8 @@ from wizardtpu_compile.checkpoint.config import ModelConfig
 from wizardtpu_compile.network.description import Network
 from wizardtpu_compile.network.reference import Arrays
 
-_HIDDEN = -10000.0  # what the attention mask adds to hide a row
+HIDDEN = -10000.0
+"""What the attention mask adds to hide a row."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,6 @@ def _mask(shape: Shape) -> NDArray[np.float32]:
     """New tokens see the first `visible` rows of history and the new tokens up to themselves."""
     tokens, history = shape.tokens, shape.history
     mask = np.zeros((shape.batch, 1, tokens, history + tokens), np.float32)
-    mask[..., shape.visible : history] = _HIDDEN
-    mask[..., history:] = np.triu(np.full((tokens, tokens), _HIDDEN), k=1)
+    mask[..., shape.visible : history] = HIDDEN
+    mask[..., history:] = np.triu(np.full((tokens, tokens), HIDDEN), k=1)
     return mask

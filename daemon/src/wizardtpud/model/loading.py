@@ -57,7 +57,10 @@ def dimensions(entry: NetworkEntry) -> dict[str, int]:
 def _simulate(bundle: Bundle, directory: Path | None, on_progress: OnProgress | None) -> Runtime:
     name = _bmodel(bundle)
     if directory is None:
-        raise DeviceError("the simulator needs the directory with its libraries: set library")
+        raise DeviceError(
+            "the simulator needs the directory with its libraries: set library "
+            "(to `simulator` in the directory of the compiler's toolchain)"
+        )
     library = BmrtLibrary.load(directory)
     if not library.simulated:
         raise DeviceError(f"{directory} holds the libraries of a chip, not of the simulator")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from wizardtpu_compile.bmodel.header import HEADER_SIZE, Header
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
-from wizardtpu_compile.errors import OutputError
+from wizardtpu_compile.errors import BmodelError, OutputError
 from wizardtpu_compile.frontend import preflight
 from wizardtpu_compile.frontend.onnx_frontend import BMODEL_NAME
 from wizardtpu_compile.options import TpuOptions
@@ -81,13 +80,12 @@ def _make_wizardcoder(
     preflight.check(options, toolchain)
     context = options.checked_context(checkpoint.config)
     with Workspace(workspace_of(output)) as workspace:
+        combined = workspace.path(COMBINED) / BMODEL_NAME
+        if not combined.exists():  # it became the output of an earlier build
+            workspace.forget(COMBINED)
         steps = list(wizardcoder_steps(checkpoint, options, context, toolchain))
         run_build_steps(workspace, steps, options, progress)
-        partial = workspace.directory / BMODEL_NAME
-        shutil.copyfile(workspace.path(COMBINED) / BMODEL_NAME, partial)
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(output)
+        combined.replace(output)
     return {}
 
 
@@ -96,4 +94,15 @@ def _check_output(output: Path, force: bool) -> None:
         raise OutputError(f"{output} is not a plain file; -o names the bmodel to make")
     if output.exists() and not force:
         raise OutputError(f"{output} is there already; --force replaces it")
+    if output.exists() and not _is_bmodel(output):
+        raise OutputError(f"{output} is something that is not a bmodel; choose another path")
     output.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_bmodel(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            Header.unpack(file.read(HEADER_SIZE))
+    except BmodelError:
+        return False
+    return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,10 +33,11 @@ from wizardtpu_compile.targets.tpu.direct import DirectFrontend
 from wizardtpu_compile.targets.tpu.frontend import CYCLES, Frontend
 from wizardtpu_compile.targets.tpu.host_memory import available_memory
 from wizardtpu_compile.targets.tpu.onnx import OnnxFrontend
-from wizardtpu_compile.targets.tpu.plan import MODEL_NAME, plan
+from wizardtpu_compile.targets.tpu.plan import MODEL_NAME, TpuNetwork, plan
 from wizardtpu_compile.targets.tpu.steps import StepMaker, add_step
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
+_CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 _SHARE_OF_MEMORY = 0.8  # the rest is for everybody else, and for what estimates do not see
 
 
@@ -106,9 +109,9 @@ class Made:
         return max((record.peak_memory or 0 for record in self.records.values()), default=0)
 
     def remove(self) -> None:
-        """Takes the bmodel out of the workspace."""
-        self.journal.unlink()
+        """Takes the bmodel out of the workspace; first the file, for one without a journal would be in the way."""
         self.model.unlink()
+        self.journal.unlink()
 
 
 class TpuBuild:
@@ -126,7 +129,7 @@ class TpuBuild:
         """Makes the bmodel, or what is missing of it."""
         assembly = Assembly.open(workspace.directory / MODEL_NAME)
         steps = list(StepMaker(self._frontend(), self._checker(), assembly).steps(self._planned))
-        _reconcile(workspace, assembly, steps, [network.description.name for network in self._planned])
+        _reconcile(workspace, assembly, steps, self._planned)
         records = run_build_steps(workspace, steps, self._options, progress)
         finished = assembly.finish()
         entry = FileEntry(bytes=finished.size, sha256=finished.sha256)
@@ -136,7 +139,7 @@ class TpuBuild:
         """Puts the bundle's files into a directory on the same file system."""
         writer = BundleWriter(directory)
         writer.add(TOKENIZER_NAME, self._checkpoint.tokenizer.read_bytes())
-        os.link(made.model, directory / MODEL_NAME)
+        _put(made.model, directory / MODEL_NAME)
         writer.files[MODEL_NAME] = made.file
         entries = [_with_cycles(network.entry, made.records) for network in self._planned]
         tools = {"tpu_mlir": self._toolchain.version}
@@ -171,19 +174,33 @@ def run_build_steps(
 ) -> dict[str, StepRecord]:
     """Runs steps side by side, as many as asked for or as this machine has CPUs and memory for."""
     limit = int(available_memory() * _SHARE_OF_MEMORY)
-    return run_steps(workspace, steps, options.jobs or len(os.sched_getaffinity(0)), limit, progress)
+    jobs = options.jobs or len(os.sched_getaffinity(0))
+    # The weights of a network are a group, and so is each of its shapes.
+    return run_steps(workspace, steps, jobs, limit, progress, groups=2 * jobs)
 
 
-def _reconcile(workspace: Workspace, assembly: Assembly, steps: Sequence[Step], names: Sequence[str]) -> None:
+def _put(model: Path, place: Path) -> None:
+    """Gives the bmodel a second name, or makes a copy where the file system has no such thing."""
+    try:
+        os.link(model, place)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        shutil.copyfile(model, place)
+
+
+def _reconcile(
+    workspace: Workspace, assembly: Assembly, steps: Sequence[Step], planned: Sequence[TpuNetwork]
+) -> None:
     """Makes the records and the bundle's file say the same.
 
     The process may have been killed between an addition and its record, or steps may have been planned anew.
     """
     missing = workspace.missing(Plan(steps))
-    assembly.retain([name for name in names if add_step(name) not in missing])
-    for name in names:
-        if not assembly.contains(name):
-            workspace.forget(add_step(name))
+    assembly.retain([shape.entry.name for shape in planned if add_step(shape) not in missing])
+    for shape in planned:
+        if not assembly.contains(shape.entry.name):
+            workspace.forget(add_step(shape))
 
 
 def _with_cycles(entry: NetworkEntry, records: Mapping[str, StepRecord]) -> NetworkEntry:

@@ -12,6 +12,7 @@ from wizardtpu_compile.targets.tpu.plan import TpuNetwork
 from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
+_WEIGHTS_VERSION = "1"  # changes when the same weights are to be written differently
 _WEIGHTS = "weights.npz"
 _TEXT = "net.mlir"
 _WEIGHTS_MEMORY = 500 * MB  # this process: 240 MB were measured with a layer of a model of 15 billion weights
@@ -45,7 +46,7 @@ class DirectFrontend(Frontend):
         layers = f"{description.layer}+{description.layers}"
         return Step(
             name=f"{description.name}.weights",
-            digest=digest(self.fingerprint, description.role, layers, repr(form)),
+            digest=digest(_WEIGHTS_VERSION, self.fingerprint, description.role, layers, repr(form)),
             needs=(),
             memory=_WEIGHTS_MEMORY,
             work=0.2 + description.parameters / (50 * MB),

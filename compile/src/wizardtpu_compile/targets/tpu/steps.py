@@ -1,14 +1,14 @@
-"""The steps that make a bundle's file: every shape of a network, then all of them into the file.
+"""The steps that make a bundle's file: every shape of a network is compiled, compared and added to the file.
 
-A network's files go as soon as they are in the bundle's: so disk is needed for the bundle and the networks under
-way, not for everything twice.
+Its own files go as soon as it is in the bundle's: so disk is needed for the bundle and the few networks under way,
+not for everything twice.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from wizardtpu_compile.bmodel.assembly import Assembly
 from wizardtpu_compile.steps.step import Step, StepDirectory, StepReport
@@ -34,14 +34,40 @@ class StepMaker:
     assembly: Assembly
 
     def steps(self, planned: Sequence[TpuNetwork]) -> Iterator[Step]:
-        """In an order that can be run; networks of one description are neighbours in `planned`."""
-        for name, shapes in itertools.groupby(planned, key=lambda network: network.description.name):
-            yield from self._steps_of(name, list(shapes))
+        """In an order that can be run; networks of one description are neighbours in `planned`.
 
-    def _steps_of(self, name: str, shapes: list[TpuNetwork]) -> Iterator[Step]:
-        compiled = list(self.frontend.steps(shapes))
-        checks = [self._check(shape) for shape in shapes if self.checker.wants(shape)]
-        yield from (*compiled, *checks, self._add(name, shapes, compiled, checks))
+        Additions wait for each other, so that the file is the same however long compiling takes.
+        """
+        added: tuple[str, ...] = ()
+        large_added: tuple[str, ...] = ()
+        for _, group in itertools.groupby(planned, key=lambda network: network.description.name):
+            shapes = list(group)
+            large = shapes[0].description.layer is None
+            for step in self._steps_of(shapes, added, added if large else large_added):
+                yield step
+            added = (step.name,)  # the last one is an addition
+            large_added = added if large else large_added
+
+    def _steps_of(
+        self, shapes: list[TpuNetwork], added: tuple[str, ...], before: tuple[str, ...]
+    ) -> Iterator[Step]:
+        """All steps of a network: what its shapes share, then shape by shape.
+
+        Its additions come after `added`, and everything after `before`.
+        """
+        large = shapes[0].description.layer is None
+        compiled = {step.name: step for step in self.frontend.steps(shapes)}
+        own = [shape.entry.name for shape in shapes]
+        shared = [step for name, step in compiled.items() if name not in own]
+        yield from (_after(step, before) for step in shared)
+        for shape in shapes:
+            net = compiled[shape.entry.name]
+            yield _after(net, added if large else before)
+            checks = [self._check(shape)] if self.checker.wants(shape) else []
+            yield from checks
+            discarded = [net, *shared] if shape is shapes[-1] else [net]
+            yield self._add(shape, discarded, (*(check.name for check in checks), *added))
+            added = (add_step(shape),)
 
     def _check(self, shape: TpuNetwork) -> Step:
         def run(directory: StepDirectory) -> StepReport:
@@ -57,32 +83,39 @@ class StepMaker:
             run=run,
         )
 
-    def _add(
-        self, name: str, shapes: Sequence[TpuNetwork], compiled: Sequence[Step], checks: Sequence[Step]
-    ) -> Step:
-        nets = [shape.entry.name for shape in shapes]
+    def _add(self, shape: TpuNetwork, discarded: Sequence[Step], after: tuple[str, ...]) -> Step:
+        name = shape.entry.name
 
         def run(directory: StepDirectory) -> StepReport:
-            self.assembly.add(name, [directory.of(net) / MODEL for net in nets])
+            self.assembly.add(name, [directory.of(name) / MODEL])
             return {}
 
         return Step(
-            name=add_step(name),
+            name=add_step(shape),
             digest=digest(name),
-            needs=(*nets, *(check.name for check in checks)),
+            needs=(name, *after),
             memory=50 * MB,
             work=0.5,
             run=run,
             exclusive=_BUNDLE_FILE,
-            discards=tuple(step.name for step in compiled),
+            discards=tuple(step.name for step in discarded),
         )
+
+
+def _after(step: Step, added: tuple[str, ...]) -> Step:
+    """Lets a step wait for an addition.
+
+    An embedding is several times as large as a layer: its shapes are compiled one after the other and nothing
+    beside them, or their files would need more of the disk than all that comes later.
+    """
+    return replace(step, needs=(*step.needs, *added))
+
+
+def add_step(shape: TpuNetwork) -> str:
+    """Name of the step that adds a network to the bundle's file."""
+    return f"{shape.entry.name}.add"
 
 
 def check_step(shape: TpuNetwork) -> str:
     """Name of the step that compares a network."""
     return f"{shape.entry.name}.check"
-
-
-def add_step(description: str) -> str:
-    """Name of the step that adds all shapes of a network to the bundle's file."""
-    return f"{description}.add"

@@ -9,6 +9,7 @@ from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.frontend.onnx_frontend import BMODEL_NAME, build_network, combine
 from wizardtpu_compile.network.wizardcoder_tpu import Stage, stages
 from wizardtpu_compile.options import TpuOptions
+from wizardtpu_compile.precision import WeightFormat
 from wizardtpu_compile.steps.step import PEAK_MEMORY, Step, StepDirectory, StepReport
 from wizardtpu_compile.targets.tpu.frontend import CYCLES, MB, digest
 from wizardtpu_compile.toolchain.toolchain import Toolchain
@@ -25,16 +26,14 @@ def wizardcoder_steps(
     """A step for each stage of each network, then one that combines them."""
     fingerprint = checkpoint.fingerprint()
     steps = [
-        _net(stage, options, toolchain, digest(fingerprint, toolchain.version, repr(stage.sizes), repr(options)))
+        _net(stage, options.weight_format(stage.network.role), toolchain, fingerprint)
         for stage in stages(checkpoint, context)
     ]
     yield from steps
     yield _combine(steps, toolchain)
 
 
-def _net(stage: Stage, options: TpuOptions, toolchain: Toolchain, made_from: str) -> Step:
-    form = options.weight_format(stage.network.role)
-
+def _net(stage: Stage, form: WeightFormat, toolchain: Toolchain, fingerprint: str) -> Step:
     def run(directory: StepDirectory) -> StepReport:
         made = build_network(
             toolchain,
@@ -50,8 +49,14 @@ def _net(stage: Stage, options: TpuOptions, toolchain: Toolchain, made_from: str
         return {CYCLES: made.cycles, PEAK_MEMORY: made.peak_memory}
 
     weights = stage.network.parameters
-    memory = 500 * MB + _BYTES_A_WEIGHT * weights
-    return Step(f"{stage.name}_t{stage.sizes['tokens']}", made_from, (), memory, 5 + weights / MB, run)
+    return Step(
+        name=f"{stage.name}_t{stage.sizes['tokens']}",
+        digest=digest(fingerprint, toolchain.version, repr(stage.sizes), repr(form)),
+        needs=(),
+        memory=500 * MB + _BYTES_A_WEIGHT * weights,
+        work=5 + weights / MB,
+        run=run,
+    )
 
 
 def _combine(nets: list[Step], toolchain: Toolchain) -> Step:

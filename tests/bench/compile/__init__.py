@@ -1,0 +1,1 @@
+"""Measures `wizardtpu-compile`: `python -m tests.bench.compile`."""
