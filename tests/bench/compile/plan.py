@@ -52,9 +52,9 @@ FULL = Plan(
     write=_write_wide,
     context=2048,
     estimated="wizardcoder-15b",
-    route_rounds=5,
-    questions=3,
-    answer_tokens=24,
+    route_rounds=3,
+    questions=1,
+    answer_tokens=16,
 )
 QUICK = Plan(
     model="random weights, 256 wide",
