@@ -59,6 +59,22 @@ def test_the_library_is_a_simulator_s(library: BmrtLibrary) -> None:
     assert library.simulated
 
 
+def test_the_process_computes_as_before(model: Path) -> None:
+    """The vendor's libraries would turn the smallest numbers into zero, in all of the process."""
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime\n"
+        "smallest = 5e-324\n"
+        "with BmrtRuntime(Path(sys.argv[1]), BmrtLibrary.load(Path(sys.argv[2]))) as runtime:\n"
+        "    buffers = [runtime.allocate(s.shape, s.dtype) for n in runtime.networks.values() for s in n.inputs]\n"
+        "assert smallest * 1.0 > 0, 'gone'\n"
+    )
+    simulator = require_toolchain().simulator
+    command = [sys.executable, "-c", program, str(model), str(simulator)]
+    assert subprocess.run(command, capture_output=True, check=False, timeout=60).stderr == b""
+
+
 @pytest.mark.parametrize("element", ELEMENTS)
 def test_a_network_of_each_element_type(tmp_path: Path, library: BmrtLibrary, element: str) -> None:
     dtype = np.dtype(ELEMENTS[element])

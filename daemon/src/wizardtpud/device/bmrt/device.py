@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 from weakref import finalize
 
+from wizardtpud.device.bmrt.floating_point import kept_arithmetic
 from wizardtpud.device.bmrt.library import BmrtLibrary
 from wizardtpud.device.bmrt.structures import Memory
 from wizardtpud.errors import DeviceError
@@ -40,7 +41,8 @@ class Device:
         self._opened = ExitStack()
         self.close = finalize(self, self._opened.close)
         try:
-            self._open(indices)
+            with kept_arithmetic():  # opening a device loads more libraries
+                self._open(indices)
         except BaseException:
             self.close()
             raise

@@ -12,6 +12,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from wizardtpud.device.bmrt.floating_point import kept_arithmetic
 from wizardtpud.device.bmrt.structures import Memory, NetworkInfo, Tensor
 from wizardtpud.errors import DeviceError
 
@@ -106,8 +107,9 @@ class BmrtLibrary:
         """
         if not directory.is_dir():
             raise DeviceError(f"{directory} is not a directory; it must be the one with {_BMLIB} and {_BMRT}")
-        bmlib = _load(directory / _BMLIB, _BMLIB_FUNCTIONS)
-        bmrt = _load(directory / _BMRT, _BMRT_FUNCTIONS)
+        with kept_arithmetic():
+            bmlib = _load(directory / _BMLIB, _BMLIB_FUNCTIONS)
+            bmrt = _load(directory / _BMRT, _BMRT_FUNCTIONS)
         return cls(directory, (directory / SIMULATOR_NAME).exists(), bmlib, bmrt)
 
 
