@@ -14,7 +14,7 @@ def graphs(draw: st.DrawFn, largest: int = 8) -> list[Step]:
         names = [step.name for step in steps]
         some = st.sets(st.sampled_from(names), max_size=3) if names else st.just(set[str]())
         needs, discards = sorted(draw(some)), sorted(draw(some)) if draw(st.booleans()) else []
-        exclusive, memory = draw(st.sampled_from([None, None, "x", "y"])), draw(st.integers(0, 6))
+        memory, disk = draw(st.integers(0, 6)), draw(st.integers(0, 4))
         steps.append(
             Step(
                 name=f"s{number}",
@@ -23,7 +23,7 @@ def graphs(draw: st.DrawFn, largest: int = 8) -> list[Step]:
                 memory=memory,
                 work=draw(st.floats(0, 10)),
                 run=lambda _directory: {},
-                exclusive=exclusive,
+                disk=disk,
                 discards=tuple(discards),
             )
         )

@@ -43,13 +43,15 @@ class ToyBuild:
         self._hold = hold
 
     def steps(self) -> Iterator[Step]:
+        added: tuple[str, ...] = ()
         for layer in LAYERS:
             yield self._step(f"{layer}.weights", (), self._make_weights)
             for net in NETS:
                 yield self._step(f"{layer}_{net}", (f"{layer}.weights",), self._make_net)
             nets = tuple(f"{layer}_{net}" for net in NETS)
             discards = (f"{layer}.weights", *nets)
-            yield self._step(f"{layer}.add", nets, self._add, exclusive="bundle", discards=discards)
+            yield self._step(f"{layer}.add", (*nets, *added), self._add, discards=discards)
+            added = (f"{layer}.add",)
 
     def _step(self, name: str, needs: tuple[str, ...], make: Make, **more: Any) -> Step:
         run = functools.partial(make, name, needs)
@@ -79,7 +81,7 @@ class ToyBuild:
 
     def _add(self, name: str, needs: tuple[str, ...], directory: StepDirectory) -> StepReport:
         self._note(name)
-        nets = [(directory.of(net) / "net").read_text() for net in needs]
+        nets = [(directory.of(net) / "net").read_text() for net in needs if not net.endswith(".add")]
         made = directory.path / "made"
         made.write_text("".join(nets))
         made.replace(self._directory / BUNDLE / name)

@@ -39,7 +39,7 @@ def test_a_digest_covers_all_steps_before_it() -> None:
 
 def test_a_digest_does_not_cover_how_a_step_is_run() -> None:
     a = step("a")
-    other = dataclasses.replace(a, memory=5, work=5, exclusive="x", run=lambda _directory: {"other": 1})
+    other = dataclasses.replace(a, memory=5, work=5, disk=5, run=lambda _directory: {"other": 1})
     assert Plan([a]).digests == Plan([other]).digests
 
 

@@ -87,8 +87,6 @@ def test_every_step_runs_once_within_all_limits(graph: list[Step], jobs: int, me
     for running in watched.together:
         assert len(running) <= jobs
         assert len(running) == 1 or sum(step.memory for step in running) <= memory
-        exclusive = [step.exclusive for step in running if step.exclusive]
-        assert len(exclusive) == len(set(exclusive))
 
 
 @FEW

@@ -30,7 +30,7 @@ def run_steps(
     memory_limit: int,
     progress: StepProgress = NO_STEP_PROGRESS,
     *,
-    groups: int | None = None,
+    disk_limit: int | None = None,
 ) -> dict[str, StepRecord]:
     """Runs the steps that are not done yet, and gives the records of all.
 
@@ -44,7 +44,7 @@ def run_steps(
         jobs: how many may run at once.
         memory_limit: bytes that they may take together, as they estimate it.
         progress: is told about each.
-        groups: how many groups may be begun at once, see `Schedule`; as many as `jobs` if not told.
+        disk_limit: bytes that files which are going to be discarded may take together, as steps estimate it.
 
     Raises:
         StepError: a step failed.
@@ -53,7 +53,7 @@ def run_steps(
     plan = Plan(steps)
     missing = workspace.missing(plan)
     workspace.tidy(plan, missing)
-    run = _Run(workspace, plan, Schedule(plan, missing, jobs, memory_limit, groups), progress)
+    run = _Run(workspace, plan, Schedule(plan, missing, jobs, memory_limit, disk_limit), progress)
     try:
         progress.begin([step for step in plan.steps.values() if step.name in missing], len(plan.steps), jobs)
         run.run()

@@ -58,7 +58,7 @@ class Step:
         memory: estimate of its peak, in bytes.
         work: seconds it is expected to take; how they compare to those of other steps is what counts.
         run: does it; runs in a thread of its own, and again from the start if it did not come to an end.
-        exclusive: something that one step at a time may use.
+        disk: estimate of what its files take, in bytes, from when it runs until they are discarded.
         discards: steps whose files are not needed any more once this one and all others that need them are done.
     """
 
@@ -68,7 +68,7 @@ class Step:
     memory: int
     work: float
     run: Callable[[StepDirectory], StepReport]
-    exclusive: str | None = None
+    disk: int = 0
     discards: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

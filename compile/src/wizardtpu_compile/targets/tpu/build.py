@@ -130,7 +130,7 @@ class TpuBuild:
         assembly = Assembly.open(workspace.directory / MODEL_NAME)
         steps = list(StepMaker(self._frontend(), self._checker(), assembly).steps(self._planned))
         _reconcile(workspace, assembly, steps, self._planned)
-        records = run_build_steps(workspace, steps, self._options, progress)
+        records = run_build_steps(workspace, steps, self._options, progress, self._disk_limit())
         finished = assembly.finish()
         entry = FileEntry(bytes=finished.size, sha256=finished.sha256)
         return Made(assembly.path, assembly.journal, entry, records)
@@ -147,6 +147,13 @@ class TpuBuild:
         manifest = self._manifest.make("bm1684x", self._quantization(), entries, writer.files, tools, devices)
         writer.finish(manifest)
         return manifest
+
+    def _disk_limit(self) -> int:
+        """What may lie beside the bundle's file: half of what that will be, and one layer in all its shapes."""
+        networks = {network.description.name: network for network in self._planned}
+        blocks = [network.stored_bytes for network in networks.values() if network.entry.role == "block"]
+        shapes = len(self._options.shapes(self._manifest.context))
+        return sum(n.stored_bytes for n in networks.values()) // 2 + (1 + shapes) * max(blocks)
 
     def _frontend(self) -> Frontend:
         fingerprint = self._checkpoint.fingerprint()
@@ -170,13 +177,16 @@ class TpuBuild:
 
 
 def run_build_steps(
-    workspace: Workspace, steps: Sequence[Step], options: TpuOptions, progress: StepProgress
+    workspace: Workspace,
+    steps: Sequence[Step],
+    options: TpuOptions,
+    progress: StepProgress,
+    disk_limit: int | None = None,
 ) -> dict[str, StepRecord]:
     """Runs steps side by side, as many as asked for or as this machine has CPUs and memory for."""
     limit = int(available_memory() * _SHARE_OF_MEMORY)
     jobs = options.jobs or len(os.sched_getaffinity(0))
-    # The weights of a network are a group, and so is each of its shapes.
-    return run_steps(workspace, steps, jobs, limit, progress, groups=2 * jobs)
+    return run_steps(workspace, steps, jobs, limit, progress, disk_limit=disk_limit)
 
 
 def _put(model: Path, place: Path) -> None:

@@ -51,6 +51,7 @@ class DirectFrontend(Frontend):
             memory=_WEIGHTS_MEMORY,
             work=0.2 + description.parameters / (50 * MB),
             run=run,
+            disk=shape.stored_bytes,
         )
 
     def _net(self, shape: TpuNetwork, weights: Step) -> Step:
@@ -71,4 +72,5 @@ class DirectFrontend(Frontend):
             memory=200 * MB + 4 * shape.stored_bytes,
             work=0.5 + shape.stored_bytes / (60 * MB),
             run=run,
+            disk=2 * shape.stored_bytes,  # the compiler's own copy of the weights, and the bmodel
         )

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 from wizardtpu_compile.bmodel.assembly import Assembly
 from wizardtpu_compile.steps.step import Step, StepDirectory, StepReport
 from wizardtpu_compile.targets.tpu.check import CHECK_VERSION, Checker
 from wizardtpu_compile.targets.tpu.frontend import MB, MODEL, Frontend, digest
 from wizardtpu_compile.targets.tpu.plan import TpuNetwork
-
-_BUNDLE_FILE = "bundle file"  # one step at a time may write to it
 
 
 @dataclass(frozen=True)
@@ -36,38 +34,28 @@ class StepMaker:
     def steps(self, planned: Sequence[TpuNetwork]) -> Iterator[Step]:
         """In an order that can be run; networks of one description are neighbours in `planned`.
 
-        Additions wait for each other, so that the file is the same however long compiling takes.
+        Additions wait for each other: one at a time may change the file, which is the same however long compiling
+        takes.
         """
         added: tuple[str, ...] = ()
-        large_added: tuple[str, ...] = ()
-        for _, group in itertools.groupby(planned, key=lambda network: network.description.name):
-            shapes = list(group)
-            large = shapes[0].description.layer is None
-            for step in self._steps_of(shapes, added, added if large else large_added):
+        for _, shapes in itertools.groupby(planned, key=lambda network: network.description.name):
+            for step in self._steps_of(list(shapes), added):
                 yield step
             added = (step.name,)  # the last one is an addition
-            large_added = added if large else large_added
 
-    def _steps_of(
-        self, shapes: list[TpuNetwork], added: tuple[str, ...], before: tuple[str, ...]
-    ) -> Iterator[Step]:
-        """All steps of a network: what its shapes share, then shape by shape.
-
-        Its additions come after `added`, and everything after `before`.
-        """
-        large = shapes[0].description.layer is None
+    def _steps_of(self, shapes: list[TpuNetwork], added: tuple[str, ...]) -> Iterator[Step]:
+        """All steps of a network: what its shapes share, then shape by shape. Its additions come after `added`."""
         compiled = {step.name: step for step in self.frontend.steps(shapes)}
         own = [shape.entry.name for shape in shapes]
         shared = [step for name, step in compiled.items() if name not in own]
-        yield from (_after(step, before) for step in shared)
+        yield from shared
         for shape in shapes:
             net = compiled[shape.entry.name]
-            yield _after(net, added if large else before)
             checks = [self._check(shape)] if self.checker.wants(shape) else []
-            yield from checks
             discarded = [net, *shared] if shape is shapes[-1] else [net]
-            yield self._add(shape, discarded, (*(check.name for check in checks), *added))
-            added = (add_step(shape),)
+            add = self._add(shape, discarded, (*(check.name for check in checks), *added))
+            yield from (net, *checks, add)
+            added = (add.name,)
 
     def _check(self, shape: TpuNetwork) -> Step:
         def run(directory: StepDirectory) -> StepReport:
@@ -97,18 +85,8 @@ class StepMaker:
             memory=50 * MB,
             work=0.5,
             run=run,
-            exclusive=_BUNDLE_FILE,
             discards=tuple(step.name for step in discarded),
         )
-
-
-def _after(step: Step, added: tuple[str, ...]) -> Step:
-    """Lets a step wait for an addition.
-
-    An embedding is several times as large as a layer: its shapes are compiled one after the other and nothing
-    beside them, or their files would need more of the disk than all that comes later.
-    """
-    return replace(step, needs=(*step.needs, *added))
 
 
 def add_step(shape: TpuNetwork) -> str:
