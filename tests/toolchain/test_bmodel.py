@@ -29,18 +29,12 @@ from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
 from tests.support.random_checkpoint import write_random_checkpoint
-from tests.support.toolchain import require_toolchain
 
 CONTEXT, HIDDEN, HEADS = 16, 128, 4
 INT4, INT8 = WeightFormat(4, 64, "f16"), WeightFormat(8, 64, "f16")
 DECODE, CHUNK, HEAD, DIVIDED = "block_0_b1_t1_s16", "block_0_b1_t4_s16", "lm_head_b1", "block_0_divided"
 
 Inputs = Mapping[str, np.ndarray]
-
-
-@pytest.fixture(scope="module")
-def toolchain() -> Toolchain:
-    return require_toolchain()
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,6 @@ from wizardtpu_compile.verification.agreement import Agreement, Read, agreement,
 
 from tests.golden.cases import DEMO_CHECKPOINT
 from tests.support.edited_checkpoint import edit_json
-from tests.support.toolchain import require_toolchain
 
 TASKS = {task.name: task for task in load_tasks()}
 
@@ -64,11 +63,6 @@ class Asked(NamedTuple):
     answer: list[int]
     exact: Agreement
     quantized: Agreement
-
-
-@pytest.fixture(scope="module")
-def toolchain() -> Toolchain:
-    return require_toolchain()
 
 
 @pytest.fixture(scope="module", params=ASKED)

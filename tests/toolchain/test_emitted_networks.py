@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from wizardtpu_compile.emit import onnx as onnx_emitter
 from wizardtpu_compile.emit.tpu import emit, io_dtype, rounded, write_weights
 from wizardtpu_compile.emit.weights import pack
 from wizardtpu_compile.network import gpt_bigcode
-from wizardtpu_compile.network.description import Gelu, Network, Value
+from wizardtpu_compile.network.description import Gelu, LayerNorm, Network, Value
 from wizardtpu_compile.network.reference import Arrays, evaluate
 from wizardtpu_compile.precision import WeightFormat
 from wizardtpu_compile.rounding import to_groups
@@ -30,7 +30,6 @@ from wizardtpu_compile.verification.similarity import cosine
 
 from tests.support.networks import run as run_onnx
 from tests.support.random_checkpoint import write_random_checkpoint
-from tests.support.toolchain import require_toolchain
 
 HISTORY = 32
 F16, BF16 = WeightFormat(16, None, "f16"), WeightFormat(16, None, "bf16")
@@ -39,6 +38,8 @@ INT4_BF16 = WeightFormat(4, 32, "bf16")
 
 LOWEST = {"f16": 0.99999, "bf16": 0.9999}
 """Cosine to a reference with the same weights: float32 against activations of the type."""
+NORM = {"f16": 1e-3, "bf16": 5e-3}
+"""Relative difference of the norms that rounding to the type explains."""
 LOWEST_TO_FLOAT = {16: 0.9999, 8: 0.9999, 4: 0.98}
 """Cosine to the float reference, by the bits of a weight."""
 
@@ -58,6 +59,10 @@ class Ran:
         for name, array in self.outputs.items():
             assert cosine(array, expected[name]) >= LOWEST[self.form.float], name
             assert cosine(array, exact[name]) >= LOWEST_TO_FLOAT[self.form.bits], name
+            # A cosine does not see a wrong factor.
+            assert np.linalg.norm(array) == pytest.approx(
+                np.linalg.norm(expected[name]), rel=NORM[self.form.float]
+            ), name
 
 
 class Bench:
@@ -120,11 +125,6 @@ def check_description(bmodel: Path, network: Network, form: WeightFormat, sizes:
     assert (net.name, net.addr_mode, net.dynamic) == ("net", 1, False)
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in stage.inputs] == described(network.inputs)
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in stage.outputs] == described(network.outputs)
-
-
-@pytest.fixture(scope="module")
-def toolchain() -> Toolchain:
-    return require_toolchain()
 
 
 @pytest.fixture
@@ -233,6 +233,18 @@ def test_both_emitters_agree(bench: Bench, tmp_path: Path, describe: Callable[[C
         assert cosine(found, expected) >= LOWEST["f16"]
 
 
+@pytest.mark.parametrize("form", [F16, BF16])
+@pytest.mark.parametrize("epsilon", [1e-5, 1e-3])
+def test_a_norm_has_its_own_epsilon(bench: Bench, form: WeightFormat, epsilon: float) -> None:
+    """What stands for hidden states in other tests is too large to show it: here their variance is the epsilon."""
+    checkpoint = bench.checkpoint(hidden=128, heads=4, layers=1)
+    norm = next(op for op in gpt_bigcode.block(checkpoint, 0).operations if isinstance(op, LayerNorm))
+    norm = replace(norm, epsilon=epsilon)
+    network = Network("block", (norm.input,), (norm.output,), (norm,), 0)
+    values = np.random.default_rng(1).standard_normal((1, 1, 128), np.float32) * np.float32(epsilon**0.5)
+    bench.run(network, form, {norm.input.name: values}).check()
+
+
 def test_shapes_of_a_network_share_their_weights(bench: Bench) -> None:
     """As one sees by their hash; several shapes of a layer then take the memory of one."""
     checkpoint = bench.checkpoint(hidden=256, heads=2, layers=1)
@@ -248,8 +260,12 @@ def test_shapes_of_a_network_share_their_weights(bench: Bench) -> None:
 def test_several_devices(bench: Bench, devices: int) -> None:
     checkpoint = bench.checkpoint(hidden=256, heads=8, layers=1)
     sizes = {"batch": 1, "tokens": 1, "history": HISTORY, "total": HISTORY + 1}
-    model = read_model(bench.compile(gpt_bigcode.block(checkpoint, 0), INT4, sizes, devices))
+    block = gpt_bigcode.block(checkpoint, 0)
+    (alone,) = read_model(bench.compile(block, INT4, sizes)).nets
+    model = read_model(bench.compile(block, INT4, sizes, devices))
     assert {net.device for net in model.nets} == set(range(devices))
+    # Each holds all of them, in groups of 4 bits with more filling: the compiler divides nothing.
+    assert min(net.stages[0].weights for net in model.nets) >= alone.stages[0].weights
 
 
 LINEAR = """

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from wizardtpu_compile.precision import Float
+from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
+from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine import Engine, FinishReason, Sampling, Sequence, Token
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.layout import BlockNetwork, Layout, resolve
 from wizardtpud.model.loading import load
 
-from tests.support.chip_bundle import write_chip_bundle
 from tests.support.random_checkpoint import write_random_checkpoint
 from tests.support.reference_gpt_bigcode import ReferenceModel
-from tests.support.toolchain import require_toolchain
+from tests.support.tpu_checkpoint import few_shapes
 
 V, CONTEXT = 272, 7
 EVERYTHING = Sampling(logprobs=V)  # the log probability of the whole vocabulary with each token
@@ -45,12 +46,12 @@ def element(request: pytest.FixtureRequest) -> Float:
 
 @pytest.fixture(scope="module")
 def model(
-    checkpoint: Path, element: Float, tmp_path_factory: pytest.TempPathFactory
+    checkpoint: Path, element: Float, toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Runtime, Layout]]:
     """Two layers in one block and one in another."""
-    toolchain = require_toolchain()
     directory = tmp_path_factory.mktemp("bundle") / element
-    write_chip_bundle(toolchain, checkpoint, directory, element, context=CONTEXT, chunks=[1, 4], blocks=[2, 1])
+    options = few_shapes(context=CONTEXT, prefill_chunks=(4,), quantize=element, layers_per_net=2)
+    build_tpu_bundle(checkpoint, directory, options, toolchain.directory)
     bundle = Bundle.open(directory)
     with load(bundle, "simulator", library=toolchain.simulator) as runtime:
         yield runtime, resolve(bundle.manifest, runtime.networks)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,32 +18,46 @@ from wizardtpu_compile.checkpoint.config import ModelConfig
 from wizardtpu_compile.estimate.estimate import estimate
 from wizardtpu_compile.estimate.options import EstimateOptions
 from wizardtpu_compile.estimate.report import Report
-from wizardtpu_compile.toolchain.toolchain import Toolchain
-
-from tests.support.toolchain import require_toolchain
+from wizardtpu_compile.steps.record import StepRecord
+from wizardtpu_compile.steps.step import Step
+from wizardtpu_compile.toolchain.toolchain import MARKER_NAME, Toolchain
 
 CONFIG = ModelConfig(
     model_type="gpt_bigcode", n_embd=128, n_head=4, n_layer=3, n_positions=128, vocab_size=512, n_inner=512
 )
 OPTIONS = EstimateOptions(contexts=(64,), precisions=("int4", "f16"), prefill_chunks=(16,), verify=(), slots=(2,))
-COMMAND = """
-import argparse, sys
-from wizardtpu_compile.cli.estimate import add_estimate_command
-parser = argparse.ArgumentParser()
-add_estimate_command(parser.add_subparsers())
-arguments = parser.parse_args(["estimate", *sys.argv[1:]])
-arguments.run(arguments)
-"""
+
+
+class Watcher:
+    """What an estimate tells about its steps."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.finished: list[tuple[str, StepRecord]] = []
+        self.closed = False
+
+    def begin(self, steps: Sequence[Step], total: int, jobs: int) -> None:
+        assert (len(steps), jobs) == (total, 2)
+        self.begun = [step.name for step in steps]
+
+    def start(self, step: Step) -> None:
+        assert step.name in self.begun
+
+    def finish(self, step: Step, record: StepRecord) -> None:
+        self.finished.append((step.name, record))
+
+    def close(self) -> None:
+        self.closed = True
 
 
 @pytest.fixture(scope="module")
-def toolchain() -> Toolchain:
-    return require_toolchain()
+def watcher() -> Watcher:
+    return Watcher()
 
 
 @pytest.fixture(scope="module")
-def report(toolchain: Toolchain) -> Report:
-    return estimate("small", CONFIG, OPTIONS, toolchain=toolchain.directory, jobs=2)
+def report(toolchain: Toolchain, watcher: Watcher) -> Report:
+    return estimate("small", CONFIG, OPTIONS, toolchain=toolchain.directory, jobs=2, progress=watcher)
 
 
 def test_every_network_is_compiled_once_for_each_precision(report: Report) -> None:
@@ -50,6 +66,19 @@ def test_every_network_is_compiled_once_for_each_precision(report: Report) -> No
         (context,) = precision.contexts
         assert [net.name for net in context.networks] == [net.name for net in OPTIONS.nets(64)]
         assert all(net.cycles > 0 and net.instructions > 0 for net in context.networks)
+
+
+def test_every_step_is_told_once(report: Report, watcher: Watcher) -> None:
+    nets = {net.name for precision in report.precisions for net in precision.contexts[0].networks}
+    assert {name.partition(".")[0] for name in watcher.begun} == nets | {
+        "embedding",
+        "block",
+        "lm_head",
+        "greedy_head",
+    }
+    assert sorted(name for name, _ in watcher.finished) == sorted(watcher.begun)
+    assert all(record.peak_memory for name, record in watcher.finished if name.partition(".")[0] in nets)
+    assert watcher.closed
 
 
 def test_what_weights_take(report: Report) -> None:
@@ -100,13 +129,15 @@ def test_the_command_prints_json(toolchain: Toolchain, tmp_path: Path) -> None:
     report = msgspec.json.decode(done.stdout, type=Report)
     assert (report.model, report.layers, report.toolchain) == ("small", 3, toolchain.version)
     assert [context.context for context in report.precisions[0].contexts] == [32]
-    assert "4 of 4 done" in done.stderr
     assert not list(temporary.iterdir())
 
 
-def test_ctrl_c_leaves_nothing(toolchain: Toolchain, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interruption_leaves_nothing(
+    toolchain: Toolchain, tmp_path: Path, number: signal.Signals, code: int
+) -> None:
     with subprocess.Popen(
-        command(toolchain, "--config", "tiny_starcoder_py"),
+        command(toolchain, "--config", "tiny_starcoder_py", "--jobs", 1),
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -114,16 +145,45 @@ def test_ctrl_c_leaves_nothing(toolchain: Toolchain, tmp_path: Path) -> None:
     ) as child:
         try:
             assert child.stderr is not None
-            assert "networks to compile" in child.stderr.readline()
-            assert " of " in child.stderr.readline()
-            child.send_signal(signal.SIGINT)
+            assert re.search(r"; \d+ of \d+ steps, \d+%, about ", child.stderr.readline())
+            assert list(tmp_path.iterdir())
+            child.send_signal(number)
             said = child.stderr.read()
-            assert child.wait(timeout=120) != 0
+            assert child.wait(timeout=120) == code
         finally:
             child.kill()
-    assert "KeyboardInterrupt" in said
+    assert "Traceback" not in said
     assert not list(tmp_path.iterdir())
 
 
+def test_a_failure_leaves_what_its_text_names(toolchain: Toolchain, tmp_path: Path) -> None:
+    """Kernels of a block need programs that are not on this search path."""
+    bare, temporary = tmp_path / "bare", tmp_path / "temporary"
+    for directory in (bare / "kernels", temporary):
+        directory.mkdir(parents=True)
+    for name in ("tpu_mlir", MARKER_NAME):
+        (bare / name).symlink_to(toolchain.directory / name)
+    failed = subprocess.run(
+        command(Toolchain.find(bare), "--config", "tiny_starcoder_py", "--quantize", "int4"),
+        env={**os.environ, "TMPDIR": str(temporary), "PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert re.search(r"step block_0_b\S+\.w4f16 failed: .* lacks cmake", failed.stderr)
+    assert "goes on from there" not in failed.stderr
+    assert "Traceback" not in failed.stderr
+    (left,) = temporary.glob("wizardtpu-estimate.*")
+    assert f"left in {left}" in failed.stderr
+    log = re.search(r"all it said is in (\S+);", failed.stderr)
+    assert log is not None
+    assert Path(log[1]).read_text()
+    again = next(line for line in failed.stderr.splitlines() if line.startswith(f"  cd {left}"))
+    assert "ppl_jit" in subprocess.run(again, shell=True, capture_output=True, text=True, check=False).stderr
+
+
 def command(toolchain: Toolchain, *words: object) -> list[str]:
-    return [sys.executable, "-c", COMMAND, *map(str, words), "--toolchain", str(toolchain.directory)]
+    arguments = [*map(str, words), "--toolchain", str(toolchain.directory)]
+    return [sys.executable, "-m", "wizardtpu_compile", "estimate", *arguments]

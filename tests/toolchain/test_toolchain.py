@@ -22,7 +22,7 @@ from wizardtpu_compile.toolchain.sample import Sample
 from wizardtpu_compile.toolchain.toolchain import MARKER_NAME, Toolchain
 
 from tests.support.eventually import eventually
-from tests.support.toolchain import require_onnx_frontend, require_toolchain
+from tests.support.toolchain import require_onnx_frontend
 
 WEIGHTS = {"w": (64, 64), "b": (64,)}
 COMPILE = """
@@ -33,11 +33,6 @@ from wizardtpu_compile.toolchain.toolchain import Toolchain
 toolchain, mlir = map(Path, sys.argv[1:])
 compile_network(Toolchain.find(toolchain), mlir, mlir.with_suffix(".bmodel"), mlir.with_suffix(".log"))
 """
-
-
-@pytest.fixture(scope="module")
-def toolchain() -> Toolchain:
-    return require_toolchain()
 
 
 @pytest.fixture

@@ -31,22 +31,12 @@ from wizardtpud.model.manifest import Quantization
 from tests.support.compile_command import run_command
 from tests.support.edited_checkpoint import edit_json, edit_tensors
 from tests.support.reference_gpt_bigcode import ReferenceModel
-from tests.support.toolchain import require_onnx_frontend, require_toolchain
+from tests.support.toolchain import require_onnx_frontend
 from tests.support.tpu_checkpoint import CONTEXT, few_shapes, write_tpu_checkpoint
 
 PROMPTS = [[26, 83, 209, 168, 88], list(range(5, 17))]  # the second one takes two chunks
 TOKENS = 4
 PRECISIONS = ("f16", "bf16", "int8", "int4")
-
-
-@pytest.fixture(scope="module")
-def toolchain() -> Toolchain:
-    return require_toolchain()
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tpu_checkpoint(tmp_path_factory.mktemp("sound") / "tiny")
 
 
 @pytest.fixture

@@ -27,20 +27,9 @@ from tests.support.compile_command import (
     started_by,
 )
 from tests.support.eventually import eventually
-from tests.support.toolchain import require_toolchain
-from tests.support.tpu_checkpoint import CONTEXT, few_shapes, write_tpu_checkpoint
+from tests.support.tpu_checkpoint import CONTEXT, few_shapes
 
 Probe = Callable[[], object]
-
-
-@pytest.fixture(scope="module")
-def toolchain() -> Toolchain:
-    return require_toolchain()
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tpu_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
 
 
 @pytest.fixture(scope="module")

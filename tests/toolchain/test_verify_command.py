@@ -18,7 +18,6 @@ from wizardtpu_compile.toolchain.toolchain import Toolchain
 from tests.support.compile_command import run_command
 from tests.support.edited_checkpoint import edit_json, edit_tensors
 from tests.support.tampering import replace_file
-from tests.support.toolchain import require_toolchain
 from tests.support.tpu_checkpoint import few_shapes, write_tpu_checkpoint
 
 NETWORKS = [
@@ -28,16 +27,6 @@ NETWORKS = [
 # A template without the usual words: the simulator reads every token of a prompt.
 TEMPLATE = "{{ messages[0].content }}"
 CHANGED = "transformer.h.1.mlp.c_proj.weight"
-
-
-@pytest.fixture(scope="module")
-def toolchain() -> Toolchain:
-    return require_toolchain()
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tpu_checkpoint(tmp_path_factory.mktemp("checkpoint") / "tiny")
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from wizardtpud.model.manifest import MANIFEST_NAME
 
+from wizardtpu_compile.disk import sync, sync_tree
 from wizardtpu_compile.errors import OutputError
 
 
@@ -33,16 +34,17 @@ def check_output(output: Path, force: bool) -> None:
 
 
 @contextmanager
-def staged(output: Path, force: bool) -> Iterator[Path]:
+def staged(output: Path, check: Callable[[], None]) -> Iterator[Path]:
     """An empty directory beside `output` that takes its place when the block ends, and vanishes if it raises.
 
-    What a killed process left is removed first. The directory is locked while it is in use, so that two builds
-    of one output cannot meet in it; the lock goes with the process.
+    What a killed process left is removed first. The directory is locked while it is in use, so that two processes
+    that make one output cannot meet in it; the lock goes with the process. `check` is to raise if the output must
+    not be replaced: it is called at the beginning, and at the end.
 
     Raises:
-        OutputError: see `check_output`; or another process is building the same output.
+        OutputError: another build or install of the same is running output.
     """
-    check_output(output, force)
+    check()
     output.parent.mkdir(parents=True, exist_ok=True)
     staging, replaced = (output.parent / f".{output.name}.{end}" for end in ("partial", "replaced"))
     with _locked(staging):
@@ -50,8 +52,8 @@ def staged(output: Path, force: bool) -> Iterator[Path]:
         _empty(staging)
         try:
             yield staging
-            _sync_tree(staging)
-            check_output(output, force)
+            sync_tree(staging)
+            check()
             _exchange(staging, output, replaced)
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
@@ -65,7 +67,7 @@ def _locked(staging: Path) -> Iterator[None]:
     descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
     try:
         if not _lock(descriptor, staging):
-            raise OutputError(f"{staging} is in use: another build of the same bundle is running")
+            raise OutputError(f"{staging} is in use: another build or install of the same is running")
         yield
     finally:
         os.close(descriptor)
@@ -76,12 +78,12 @@ def _lock(descriptor: int, staging: Path) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    # Since it was opened, another build may have finished and renamed the directory away.
+    # Since it was opened, another process may have finished and renamed the directory away.
     return staging.exists() and os.path.samestat(os.fstat(descriptor), staging.stat())
 
 
 def _restore(output: Path, replaced: Path) -> None:
-    """Ends an exchange that was cut short: the old bundle comes back, or goes if the new one is in place."""
+    """Ends an exchange that was cut short: the old one comes back, or goes if the new one is in place."""
     if not replaced.exists():
         return
     if os.path.lexists(output):
@@ -94,7 +96,7 @@ def _exchange(staging: Path, output: Path, replaced: Path) -> None:
     if output.exists():
         output.rename(replaced)
     staging.rename(output)
-    _sync(output.parent)
+    sync(output.parent)
     shutil.rmtree(replaced, ignore_errors=True)
 
 
@@ -104,18 +106,3 @@ def _empty(directory: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
-
-
-def _sync_tree(directory: Path) -> None:
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            _sync(Path(folder) / name)
-        _sync(Path(folder))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

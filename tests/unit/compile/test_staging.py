@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import subprocess
 import sys
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 from wizardtpu_compile.errors import OutputError
 from wizardtpu_compile.options import CpuOptions
-from wizardtpu_compile.staging import staged
+from wizardtpu_compile.staging import check_output, staged
 from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from wizardtpud.model.bundle import Bundle
 
 from tests.support.random_checkpoint import write_random_checkpoint
+
+
+def staged_bundle(output: Path, force: bool = False) -> AbstractContextManager[Path]:
+    return staged(output, functools.partial(check_output, output, force))
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +31,7 @@ def deep_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def fill(output: Path, text: str = "new", force: bool = False) -> None:
-    with staged(output, force) as directory:
+    with staged_bundle(output, force) as directory:
         (directory / "manifest.json").write_text(text)
 
 
@@ -48,7 +54,7 @@ def interrupted_build(checkpoint: Path, output: Path, signal_number: int) -> tup
 
 
 def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
-    with staged(tmp_path / "new" / "output", force=False) as directory:
+    with staged_bundle(tmp_path / "new" / "output") as directory:
         (directory / "file").write_text("content")
         assert not (tmp_path / "new" / "output").exists()
     assert (tmp_path / "new" / "output" / "file").read_text() == "content"
@@ -56,7 +62,7 @@ def test_a_directory_appears_when_the_block_ends(tmp_path: Path) -> None:
 
 
 def test_nothing_remains_of_a_block_that_raises(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), staged(tmp_path / "output", force=False) as directory:
+    with pytest.raises(FileNotFoundError), staged_bundle(tmp_path / "output") as directory:
         (directory / "no directory" / "file").write_text("content")
     assert names(tmp_path) == []
 
@@ -98,7 +104,7 @@ def test_what_is_not_a_bundle_is_never_replaced(tmp_path: Path, kind: str) -> No
 
 
 def test_two_builds_of_one_output_cannot_meet(tmp_path: Path) -> None:
-    with staged(tmp_path / "output", force=False) as directory:
+    with staged_bundle(tmp_path / "output") as directory:
         (directory / "manifest.json").write_text("first")
         with pytest.raises(OutputError, match="another build"):
             fill(tmp_path / "output")
@@ -114,7 +120,7 @@ def test_an_exchange_that_was_cut_short_is_ended(tmp_path: Path, replacement_in_
     if replacement_in_place:
         output.mkdir()
         (output / "manifest.json").write_text("new")
-    with staged(output, force=True) as directory:
+    with staged_bundle(output, force=True) as directory:
         (directory / "manifest.json").write_text("newest")
         assert (output / "manifest.json").read_text() == ("new" if replacement_in_place else "old")
         assert not moved.exists()

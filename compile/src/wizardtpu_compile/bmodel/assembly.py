@@ -27,6 +27,7 @@ from wizardtpu_compile.bmodel.model import network_name, scratch_size
 from wizardtpu_compile.bmodel.parts import all_names, merge, store
 from wizardtpu_compile.bmodel.reading import Contents, read_contents
 from wizardtpu_compile.bmodel.sections import Sections, digest, write
+from wizardtpu_compile.disk import put, sync
 from wizardtpu_compile.errors import BmodelError
 
 ROOM = 4 << 20
@@ -168,7 +169,7 @@ class Assembly:
             self._unshare()
             with self.path.open("ab") as file:
                 file.truncate(self._end)
-        _sync_directory(self.path.parent)
+        sync(self.path.parent)
 
     @contextlib.contextmanager
     def _changing(self) -> Iterator[BinaryIO]:
@@ -190,9 +191,7 @@ class Assembly:
         if self.path.exists() and self.path.stat().st_nlink > 1:
             copied = self.path.with_name(f".{self.path.name}.copied")
             shutil.copyfile(self.path, copied)
-            with copied.open("rb") as file:
-                os.fsync(file.fileno())
-            copied.replace(self.path)
+            put(copied, self.path)
 
     def _sections(self) -> Iterable[Section]:
         return itertools.chain.from_iterable(key.entry.sections for key in self._keys)
@@ -233,11 +232,3 @@ def _scratch(net: schema.Net) -> int:
 
 def _too_small(path: Path, room: int) -> str:
     return f"{path}: {room} bytes are too few for the description of all networks; begin it anew with more room"
-
-
-def _sync_directory(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -103,8 +103,8 @@ def _estimate(arguments: argparse.Namespace) -> None:
         import msgspec  # noqa: PLC0415
 
         from wizardtpu_compile.estimate.estimate import estimate  # noqa: PLC0415
-        from wizardtpu_compile.estimate.progress import person_progress  # noqa: PLC0415
         from wizardtpu_compile.estimate.text import lines  # noqa: PLC0415
+        from wizardtpu_compile.steps.progress import person_step_progress  # noqa: PLC0415
 
     name, config = _model(arguments)
     if arguments.jobs is not None and arguments.jobs < 1:
@@ -115,7 +115,7 @@ def _estimate(arguments: argparse.Namespace) -> None:
         _options(arguments),
         toolchain=arguments.toolchain,
         jobs=arguments.jobs,
-        start_progress=person_progress,
+        progress=person_step_progress(verbose=False),
     )
     print(msgspec.json.encode(report).decode() if arguments.json else "\n".join(lines(report)), flush=True)
 

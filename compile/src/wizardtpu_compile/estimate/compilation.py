@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
-import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,11 +17,15 @@ from wizardtpu_compile.emit.tpu import emit
 from wizardtpu_compile.estimate.blank_weights import write_blank_weights
 from wizardtpu_compile.estimate.cost import Costs, NetCost, NetShape
 from wizardtpu_compile.estimate.options import EstimateOptions
-from wizardtpu_compile.estimate.progress import EstimateProgress
 from wizardtpu_compile.network import gpt_bigcode
 from wizardtpu_compile.network.description import Network, Role
 from wizardtpu_compile.options.tpu import WeightPrecision
 from wizardtpu_compile.precision import WeightFormat
+from wizardtpu_compile.steps.progress import StepProgress
+from wizardtpu_compile.steps.runner import run_steps
+from wizardtpu_compile.steps.step import PEAK_MEMORY, Step, StepDirectory, StepReport
+from wizardtpu_compile.steps.temporary import temporary_workspace
+from wizardtpu_compile.targets.tpu.frontend import MB, compiling_memory, compiling_seconds, digest
 from wizardtpu_compile.targets.tpu.host_memory import available_memory
 from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
@@ -33,7 +35,11 @@ Group = tuple[Role, WeightFormat]
 
 
 def compile_costs(
-    config: ModelConfig, options: EstimateOptions, toolchain: Toolchain, jobs: int, progress: EstimateProgress
+    config: ModelConfig,
+    options: EstimateOptions,
+    toolchain: Toolchain,
+    jobs: int | None,
+    progress: StepProgress,
 ) -> dict[WeightPrecision, Costs]:
     """For each precision the costs of the networks of all contexts; what several need is compiled once.
 
@@ -41,29 +47,28 @@ def compile_costs(
         config: the architecture.
         options: checked against `config`.
         toolchain: what compiles.
-        jobs: networks compiled at once.
-        progress: told about each network; closed by the caller.
+        jobs: networks compiled at once, as memory allows; absent: one for each CPU.
+        progress: told about each step.
 
     Raises:
-        ToolchainError: a network does not compile.
+        StepError: a network does not compile.
     """
     needed = _needed(config, options)
-    progress.start(sum(map(len, needed.values())))
-    costs: dict[Group, Costs] = {}
-    with tempfile.TemporaryDirectory(prefix="wizardtpu-estimate.") as name:
-        workshop = _Workshop(Checkpoint(Path(), config, [], {}), toolchain, options.num_device, Path(name))
-        for group, nets in needed.items():
-            costs[group] = workshop.compile(group, nets, jobs, progress)
+    maker = _StepMaker(Checkpoint(Path(), config, [], {}), toolchain, options.num_device)
+    steps = [step for group, nets in needed.items() for step in maker.steps(group, nets)]
+    with temporary_workspace("wizardtpu-estimate.") as workspace:
+        records = run_steps(workspace, steps, jobs or len(os.sched_getaffinity(0)), available_memory(), progress)
+    costs = {
+        (net, form): msgspec.convert(records[_name(net.name, form)].report[_COST], NetCost)
+        for (_, form), nets in needed.items()
+        for net in nets
+    }
     return {precision: _of_precision(options, precision, costs) for precision in options.precisions}
 
 
-def default_jobs() -> int:
-    """One for each CPU, as far as memory allows."""
-    return max(1, min(len(os.sched_getaffinity(0)), available_memory() // _LARGEST))
-
-
+_COST = "cost"
 _ROWS = 64  # of an embedding's tables
-_LARGEST = 2_500_000_000  # bytes: what compiling a layer of WizardCoder-15B takes at f16; at int4 it is a third
+_WEIGHTS = "weights.npz"
 
 
 def _needed(config: ModelConfig, options: EstimateOptions) -> dict[Group, list[NetShape]]:
@@ -77,47 +82,56 @@ def _needed(config: ModelConfig, options: EstimateOptions) -> dict[Group, list[N
     return {group: list(nets) for group, nets in groups.items()}
 
 
-def _of_precision(options: EstimateOptions, precision: WeightPrecision, costs: Mapping[Group, Costs]) -> Costs:
+def _of_precision(
+    options: EstimateOptions, precision: WeightPrecision, costs: Mapping[tuple[NetShape, WeightFormat], NetCost]
+) -> Costs:
     build = options.build_options(precision)
-    roles: Sequence[Role] = ("embedding", "block", "lm_head", "greedy_head")
-    return {net: cost for role in roles for net, cost in costs[role, build.weight_format(role)].items()}
+    return {net: cost for (net, form), cost in costs.items() if form == build.weight_format(net.role)}
+
+
+def _name(what: str, form: WeightFormat) -> str:
+    """Of a step."""
+    return f"{what}.w{form.bits}{form.float}"
 
 
 @dataclass(frozen=True)
-class _Workshop:
-    """A directory to compile in, with the weights of one group at a time; the checkpoint has no files."""
+class _StepMaker:
+    """Makes the steps of groups: blank weights, then shape by shape; the checkpoint has no files."""
 
     checkpoint: Checkpoint
     toolchain: Toolchain
     devices: int
-    directory: Path
 
-    def compile(self, group: Group, nets: list[NetShape], jobs: int, progress: EstimateProgress) -> Costs:
+    def steps(self, group: Group, nets: Sequence[NetShape]) -> Iterator[Step]:
         role, form = group
-        weights, network = self.directory / "weights.npz", self._describe(role)
-        texts = {net: emit(network, net.name, net.sizes, form, weights.name, devices=self.devices) for net in nets}
-        write_blank_weights(texts[nets[0]], weights)
-        ended, pool = threading.Event(), ThreadPoolExecutor(jobs)
-        try:
-            futures = {pool.submit(self._compile, net.name, text, ended): net for net, text in texts.items()}
-            extra = self._left_out(role, form)
-            return {
-                net: replace(cost, weights=cost.weights + extra) for net, cost in _collect(futures, form, progress)
-            }
-        finally:
-            ended.set()  # nothing is left to do, or something failed or interrupted
-            pool.shutdown(cancel_futures=True)
-            weights.unlink()
+        network, shared = self._describe(role), _name(f"{role}.weights", form)
+        file = f"../{shared}/{_WEIGHTS}"
+        texts = [emit(network, net.name, net.sizes, form, file, devices=self.devices) for net in nets]
+        stored = network.parameters * form.bits // 8
+        yield _blank_weights(shared, texts[0], stored)
+        for net, text in zip(nets, texts, strict=True):
+            yield Step(
+                name=_name(net.name, form),
+                digest=digest(text, self.toolchain.version),
+                needs=(shared,),
+                memory=compiling_memory(stored),
+                work=compiling_seconds(stored),
+                run=partial(self._compile, text, self._left_out(role, form)),
+                discards=(shared,) if net is nets[-1] else (),
+            )
 
-    def _compile(self, name: str, text: str, cancelled: threading.Event) -> NetCost:
-        mlir, bmodel, log = (self.directory / f"{name}.{kind}" for kind in ("mlir", "bmodel", "log"))
+    def _compile(self, text: str, left_out: int, directory: StepDirectory) -> StepReport:
+        """Tells what the network costs, `left_out` bytes of weights included."""
+        mlir, bmodel = directory.path / "net.mlir", directory.path / "net.bmodel"
         mlir.write_text(text, encoding="utf-8")
-        cycles = compile_network(self.toolchain, mlir, bmodel, log, cancelled).cycles
+        made = compile_network(self.toolchain, mlir, bmodel, directory.log, directory.cancelled)
         model = read_model(bmodel)
         bmodel.unlink()
         largest = max(map(model.memory, range(model.devices)), key=lambda memory: memory.total)
-        cycles //= model.devices  # added up over the devices, which do equal work at the same time
-        return NetCost(cycles, largest.weights, largest.instructions, largest.tensors, largest.scratch)
+        cycles = made.cycles // model.devices  # added up over the devices, which do equal work at the same time
+        weights = largest.weights + left_out
+        cost = NetCost(cycles, weights, largest.instructions, largest.tensors, largest.scratch)
+        return {_COST: cost, PEAK_MEMORY: made.peak_memory}
 
     def _describe(self, role: Role) -> Network:
         if role == "block":
@@ -141,9 +155,9 @@ class _Workshop:
         return (whole - small) * form.dtype.itemsize
 
 
-def _collect(
-    futures: Mapping[Future[NetCost], NetShape], form: WeightFormat, progress: EstimateProgress
-) -> Iterator[tuple[NetShape, NetCost]]:
-    for future in as_completed(futures):
-        yield futures[future], future.result()
-        progress.finish(f"{futures[future].name}, {form.bits} bits")
+def _blank_weights(name: str, text: str, stored: int) -> Step:
+    def run(directory: StepDirectory) -> StepReport:
+        write_blank_weights(text, directory.path / _WEIGHTS)
+        return {}
+
+    return Step(name, digest(text), needs=(), memory=100 * MB, work=0.1 + stored / (500 * MB), run=run)

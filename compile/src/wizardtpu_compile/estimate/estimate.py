@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from wizardtpu_compile.checkpoint.config import ModelConfig
-from wizardtpu_compile.estimate.compilation import compile_costs, default_jobs
+from wizardtpu_compile.estimate.compilation import compile_costs
 from wizardtpu_compile.estimate.compose import compose
 from wizardtpu_compile.estimate.options import EstimateOptions
-from wizardtpu_compile.estimate.progress import EstimateProgress, NoProgress
 from wizardtpu_compile.estimate.report import Report
+from wizardtpu_compile.steps.progress import NO_STEP_PROGRESS, StepProgress
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
 
@@ -21,7 +20,7 @@ def estimate(
     *,
     toolchain: Path | None = None,
     jobs: int | None = None,
-    start_progress: Callable[[], EstimateProgress] = NoProgress,
+    progress: StepProgress = NO_STEP_PROGRESS,
 ) -> Report:
     """What a model will do on the chip, as far as the compiler's cycle model can tell.
 
@@ -30,18 +29,15 @@ def estimate(
         config: its architecture.
         options: what to look at.
         toolchain: where the vendor's compiler is; absent: in its default place.
-        jobs: networks compiled at once; absent: one for each CPU, as memory allows.
-        start_progress: called once everything has been checked.
+        jobs: networks compiled at once, as memory allows; absent: one for each CPU.
+        progress: told about each step.
 
     Raises:
         OptionError: an option does not fit the architecture.
-        ToolchainError: there is no compiler, or it fails.
+        ToolchainError: there is no compiler.
+        StepError: a network does not compile.
     """
     options.check(config)
     compiler = Toolchain.find(toolchain)
-    progress = start_progress()
-    try:
-        costs = compile_costs(config, options, compiler, jobs or default_jobs(), progress)
-    finally:
-        progress.close()
+    costs = compile_costs(config, options, compiler, jobs, progress)
     return compose(model, config, options, costs, compiler.version)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import re
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from wizardtpu_compile.disk import put
 from wizardtpu_compile.emit import static_onnx
 from wizardtpu_compile.errors import ToolchainError
 from wizardtpu_compile.frontend.layout import deploy_arguments
@@ -19,14 +18,13 @@ from wizardtpu_compile.options.tpu import NetLayout
 from wizardtpu_compile.precision import WeightFormat
 from wizardtpu_compile.steps.process import Finished
 from wizardtpu_compile.toolchain.compiler import Compiled
+from wizardtpu_compile.toolchain.output import cycles
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
 BMODEL_NAME = "net.bmodel"
 LOG_NAME = "log.txt"
 
 _ONNX, _MLIR = "net.onnx", "net.mlir"
-_PROFILE = "compiler_profile_0.txt"
-_CYCLES = re.compile(r"^TCYC : (\d+)", re.MULTILINE)
 
 
 def build_network(
@@ -108,15 +106,12 @@ def _put(tools: Tools, place: Path) -> None:
     made = tools.directory / BMODEL_NAME
     if not made.exists():
         raise ToolchainError(f"the vendor's tools made no bmodel, but say nothing of it; see {tools.log}")
-    with made.open("rb") as file:
-        os.fsync(file.fileno())
-    made.replace(place)
+    put(made, place)
 
 
 def _compiled(directory: Path, outcomes: Sequence[Finished]) -> Compiled:
-    profile = (directory / _PROFILE).read_text(encoding="utf-8", errors="replace")
     return Compiled(
-        cycles=sum(map(int, _CYCLES.findall(profile))),
+        cycles=cycles(directory),
         seconds=sum(outcome.seconds for outcome in outcomes),
         peak_memory=max(outcome.peak_memory for outcome in outcomes),
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +9,11 @@ from pathlib import Path
 
 from wizardtpu_compile.errors import ToolchainError
 from wizardtpu_compile.steps.process import Finished, run_logged
-from wizardtpu_compile.toolchain import host
 from wizardtpu_compile.toolchain.kernels import kernel_cache
+from wizardtpu_compile.toolchain.output import cause
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
 _CURE = "wizardtpu-compile toolchain install --frontend-onnx"
-# Empty lines, progress bars, and the driver's account of commands that succeeded.
-_NOISE = re.compile(r"\s*$|\s*\[[# ]*\]|\[Success\]|\[Running\]|.*\b(INFO|WARNING)\b")
-_LINES_TOLD = 8
 
 
 def find_frontend(toolchain: Toolchain) -> Path:
@@ -75,15 +70,5 @@ class Tools:
                 command, cwd=self.directory, env=environment, log=self.log, cancelled=self.cancelled
             )
         if outcome.code:
-            raise ToolchainError(f"{name} failed: {self._cause(outcome.code)}\nall it said is in {self.log}")
+            raise ToolchainError(f"{name} failed: {cause(outcome.code, self.log)}\nall it said is in {self.log}")
         return outcome
-
-    def _cause(self, code: int) -> str:
-        how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        lacks = host.missing()
-        cause = f"{host.describe(lacks)} ({how})" if lacks else how
-        return "\n  ".join([cause, *self._last_lines()])
-
-    def _last_lines(self) -> list[str]:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
-        return [line.rstrip()[:300] for line in lines if not _NOISE.match(line)][-_LINES_TOLD:]

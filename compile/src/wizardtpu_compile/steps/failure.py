@@ -17,15 +17,14 @@ _DISK_FULL = {errno.ENOSPC, errno.EDQUOT}
 _DISK_FULL_TEXTS = tuple(os.strerror(number) for number in _DISK_FULL)
 
 
-def step_error(name: str, error: BaseException, log: Path, done: int, total: int) -> StepError:
+def step_error(name: str, error: BaseException, log: Path, outlook: str) -> StepError:
     """The error of a step with its cause, the end of its log, and what to do.
 
     Args:
         name: of the step.
         error: what it raised.
         log: its log; the traceback of an error that nobody foresaw is added to it.
-        done: how many steps are done.
-        total: how many there are.
+        outlook: what becomes of the files of all steps.
     """
     if not isinstance(error, (CompileError, OSError, MemoryError)):
         _write_traceback(error, log)
@@ -35,8 +34,7 @@ def step_error(name: str, error: BaseException, log: Path, done: int, total: int
         told += [*(f"  {line}" for line in lines), f"its whole log is in {log}"]
     if _is_disk_full(error, lines):
         told.append(_disk(error, log))
-    told.append(f"{done} of {total} steps are done and kept: the same command goes on from there")
-    return StepError("\n".join(told))
+    return StepError("\n".join([*told, outlook]))
 
 
 def _cause(error: BaseException) -> str:

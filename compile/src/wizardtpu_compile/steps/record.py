@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from wizardtpu_compile.disk import put, sync
 from wizardtpu_compile.steps.step import PEAK_MEMORY
 
 RECORD_NAME = "done.json"
@@ -48,11 +48,8 @@ class StepRecord:
     def write(self, directory: Path) -> None:
         """Puts it into a step's directory, whole or not at all; the step's files are on the disk already."""
         partial = directory / _PARTIAL_NAME
-        with partial.open("wb") as file:
-            file.write(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(directory / RECORD_NAME)
+        partial.write_bytes(msgspec.json.format(msgspec.json.encode(self), indent=1) + b"\n")
+        put(partial, directory / RECORD_NAME)
         sync(directory)
 
     def has_files(self, directory: Path) -> bool:
@@ -65,15 +62,6 @@ def made_in(directory: Path) -> dict[str, int]:
     found = (path for path in sorted(directory.rglob("*")) if path.is_file() and not path.is_symlink())
     files = {str(path.relative_to(directory)): path.stat().st_size for path in found}
     return {name: size for name, size in files.items() if name not in {LOG_NAME, RECORD_NAME, _PARTIAL_NAME}}
-
-
-def sync(path: Path) -> None:
-    """Waits until a file or a directory is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _size(path: Path) -> int | None:

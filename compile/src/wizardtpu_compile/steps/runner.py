@@ -12,12 +12,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from wizardtpu_compile.disk import sync
 from wizardtpu_compile.errors import StepError
 from wizardtpu_compile.steps.cancellation import cancel
 from wizardtpu_compile.steps.failure import step_error
 from wizardtpu_compile.steps.plan import Plan
 from wizardtpu_compile.steps.progress import NO_STEP_PROGRESS, StepProgress
-from wizardtpu_compile.steps.record import StepRecord, made_in, sync
+from wizardtpu_compile.steps.record import StepRecord, made_in
 from wizardtpu_compile.steps.schedule import Schedule
 from wizardtpu_compile.steps.step import Step
 from wizardtpu_compile.steps.workspace import Workspace
@@ -144,8 +145,8 @@ class _Run:
         return None
 
     def _error(self, step: Step, error: BaseException) -> StepError:
-        done, total = len(self._schedule.done), len(self._plan.steps)
-        return step_error(step.name, error, self._workspace.log(step.name), done, total)
+        outlook = self._workspace.outlook(len(self._schedule.done), len(self._plan.steps))
+        return step_error(step.name, error, self._workspace.log(step.name), outlook)
 
 
 def _number(value: object) -> Any:

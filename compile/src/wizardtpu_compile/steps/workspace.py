@@ -22,9 +22,10 @@ from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 
+from wizardtpu_compile.disk import sync
 from wizardtpu_compile.errors import OutputError
 from wizardtpu_compile.steps.plan import Plan
-from wizardtpu_compile.steps.record import LOG_NAME, RECORD_NAME, StepRecord, sync
+from wizardtpu_compile.steps.record import LOG_NAME, RECORD_NAME, StepRecord
 from wizardtpu_compile.steps.step import Step, StepDirectory
 
 _STEPS = "steps"
@@ -34,11 +35,12 @@ _LOCK = "lock"
 class Workspace:
     """A directory for one build at a time; enter it to lock it. The lock goes with the process.
 
-    Files beside `steps` and `lock` are the caller's.
+    Files beside `steps` and `lock` are the caller's. If it is not `lasting`, no later build will find it.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, lasting: bool = True) -> None:
         self.directory = directory.absolute()
+        self._lasting = lasting
         self._lock: int | None = None
 
     def __enter__(self) -> Workspace:
@@ -58,6 +60,12 @@ class Workspace:
         assert self._lock is not None
         os.close(self._lock)
         self._lock = None
+
+    def outlook(self, done: int, total: int) -> str:
+        """What becomes of its files after a failure, for a person; so many steps are done."""
+        if self._lasting:
+            return f"{done} of {total} steps are done and kept: the same command goes on from there"
+        return f"all files are left in {self.directory}: delete it in the end"
 
     def path(self, name: str) -> Path:
         """The directory of a step."""

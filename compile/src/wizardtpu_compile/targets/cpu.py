@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
@@ -57,9 +58,10 @@ def build_cpu_bundle(
     """
     began = time.monotonic()
     output = output.absolute()
-    check_output(output, options.force)
+    check = functools.partial(check_output, output, options.force)
+    check()
     build = _Build(Checkpoint.open(checkpoint), options)
-    with staged(output, options.force) as directory:
+    with staged(output, check) as directory:
         manifest, similarity = build.run(directory, progress)
     return BuildResult(output, manifest, similarity, time.monotonic() - began)
 

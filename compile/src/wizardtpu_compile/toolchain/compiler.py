@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
-import signal
 import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wizardtpu_compile.disk import put
 from wizardtpu_compile.errors import ToolchainError
 from wizardtpu_compile.steps.process import Finished, run_logged
-from wizardtpu_compile.toolchain import host
 from wizardtpu_compile.toolchain.kernels import kernel_cache
+from wizardtpu_compile.toolchain.output import cause, cycles
 from wizardtpu_compile.toolchain.passes import BMODEL, calls
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
-_PROFILES = "compiler_profile_*.txt"  # one for each device
-_CYCLES = re.compile(r"^TCYC : (\d+)", re.MULTILINE)
 _WEIGHT_FILE = re.compile(r'module\.weight_file = "([^"]+)"')
-# Empty lines, backtraces, progress bars, and complaints that mean nothing.
-_NOISE = re.compile(
-    r"\s*$|\s*#\d+ 0x|Stack dump|\d+\.\t|PLEASE submit|\s*\[[# ]*\]|bmcpu init|.*libusercpu|The dir path of"
-)
-_LINES_TOLD = 8
 
 
 @dataclass(frozen=True)
@@ -58,9 +50,9 @@ def compile_network(
         outcomes = _run_calls(toolchain, mlir, directory, log, cancelled)
         if outcomes[-1].code or not (directory / BMODEL).exists():
             raise ToolchainError(_failure(toolchain, mlir, log, outcomes))
-        _put(directory / BMODEL, bmodel)
+        put(directory / BMODEL, bmodel)
         return Compiled(
-            cycles=max(map(_cycles, directory.glob(_PROFILES)), default=0),
+            cycles=cycles(directory),
             seconds=sum(outcome.seconds for outcome in outcomes),
             peak_memory=max(outcome.peak_memory for outcome in outcomes),
         )
@@ -93,29 +85,10 @@ def _run_calls(
     return outcomes
 
 
-def _put(made: Path, place: Path) -> None:
-    with made.open("rb") as file:
-        os.fsync(file.fileno())
-    made.replace(place)
-
-
-def _cycles(profile: Path) -> int:
-    return sum(int(cycles) for cycles in _CYCLES.findall(profile.read_text(encoding="utf-8", errors="replace")))
-
-
 def _failure(toolchain: Toolchain, mlir: Path, log: Path, outcomes: Sequence[Finished]) -> str:
-    code = outcomes[-1].code
-    how = f"ended by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-    lacks = host.missing()
-    cause = f"{host.describe(lacks)} ({how})" if lacks else how
-    said = "".join(f"\n  {line}" for line in _last_lines(log))
+    why = cause(outcomes[-1].code, log)
     again = _shell_command(toolchain, mlir, len(outcomes))
-    return f"{mlir} cannot be compiled: {cause}{said}\nall it said is in {log}; to run it again:\n  {again}"
-
-
-def _last_lines(log: Path) -> list[str]:
-    lines = log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
-    return [line.rstrip()[:300] for line in lines if not _NOISE.match(line)][-_LINES_TOLD:]
+    return f"{mlir} cannot be compiled: {why}\nall it said is in {log}; to run it again:\n  {again}"
 
 
 def _shell_command(toolchain: Toolchain, mlir: Path, number: int) -> str:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from wizardtpu_compile.errors import ToolchainError
+from wizardtpu_compile.staging import staged
 from wizardtpu_compile.toolchain import release
 from wizardtpu_compile.toolchain.frontend import install_frontend
 from wizardtpu_compile.toolchain.progress import StageProgress
@@ -46,22 +44,26 @@ def install(directory: Path, options: InstallOptions, progress: StageProgress) -
         return Toolchain.find(directory)
     if not _PLAIN_PATH.fullmatch(str(directory)):
         raise ToolchainError(f"{directory}: the vendor's programs fail in paths with spaces and the like")
-    with _staged(directory) as staging:
+    with staged(directory, lambda: _check_place(directory)) as staging:
         _fill(staging, options, progress)
     return Toolchain.find(directory)
 
 
 def _is_installed(directory: Path, options: InstallOptions) -> bool:
-    """Whether nothing is to be done; refuses to replace what is no toolchain, or unasked another version."""
-    if not os.path.lexists(directory) or (directory.is_dir() and not any(directory.iterdir())):
+    """Whether nothing is to be done; refuses to replace unasked another version."""
+    if options.force or not (directory / MARKER_NAME).is_file():
         return False
+    return Toolchain.find(directory).frontend or options.frontend_python is None
+
+
+def _check_place(directory: Path) -> None:
+    """Refuses to replace what is no toolchain."""
+    if not os.path.lexists(directory) or (directory.is_dir() and not any(directory.iterdir())):
+        return
     if not (directory / MARKER_NAME).is_file():
         raise ToolchainError(f"{directory} holds something that is not a toolchain; choose another directory")
-    if not options.force and (Toolchain.find(directory).frontend or options.frontend_python is None):
-        return True
     if directory.is_symlink():
         raise ToolchainError(f"{directory} is a symbolic link, which is not replaced; name the directory itself")
-    return False
 
 
 def _fill(staging: Path, options: InstallOptions, progress: StageProgress) -> None:
@@ -77,9 +79,8 @@ def _fill(staging: Path, options: InstallOptions, progress: StageProgress) -> No
     (staging / "kernels").mkdir()
     if options.frontend_python:
         install_frontend(staging, options.frontend_python, progress)
-    progress.start("writing it to disk", None)
-    _sync_tree(staging)
     _write_marker(staging, options)
+    progress.start("writing it to disk", None)
 
 
 def _make_simulator(staging: Path) -> None:
@@ -100,70 +101,4 @@ def _write_marker(staging: Path, options: InstallOptions) -> None:
         "wheel_sha256": release.WHEEL_SHA256,
         "frontend": options.frontend_python is not None,
     }
-    path = staging / MARKER_NAME
-    path.write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")
-    _sync(path)
-    _sync(staging)
-
-
-@contextmanager
-def _staged(directory: Path) -> Iterator[Path]:
-    """An empty, locked directory beside `directory` that takes its place when the block ends, or vanishes."""
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    staging = directory.parent / f".{directory.name}.partial"
-    staging.mkdir(exist_ok=True)
-    lock = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        _lock(lock, staging)
-        _empty(staging)
-        try:
-            yield staging
-            _take_place(staging, directory)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
-    finally:
-        os.close(lock)
-
-
-def _take_place(staging: Path, directory: Path) -> None:
-    """What a kill leaves between the renames is no toolchain: the next install starts anew and removes it."""
-    replaced = directory.parent / f".{directory.name}.replaced"
-    shutil.rmtree(replaced, ignore_errors=True)
-    if directory.exists():
-        directory.rename(replaced)
-    staging.rename(directory)
-    _sync(directory.parent)
-    shutil.rmtree(replaced, ignore_errors=True)
-
-
-def _empty(staging: Path) -> None:
-    """Removes what an install that was killed left behind."""
-    for path in staging.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _lock(descriptor: int, staging: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise ToolchainError(f"{staging} is in use: another install of the same toolchain is running") from None
-
-
-def _sync_tree(directory: Path) -> None:
-    for folder, _, names in os.walk(directory):
-        for name in names:
-            if not (Path(folder) / name).is_symlink():
-                _sync(Path(folder) / name)
-        _sync(Path(folder))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    (staging / MARKER_NAME).write_text(json.dumps(marker, indent=2) + "\n", encoding="utf-8")

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from wizardtpu_compile.disk import sync_tree
+
 _WHOLE = "compiled"  # the vendor's mark: an empty file, written when the kernel's library is there
 _LIBRARY = "lib"
 _UNLIMITED = "1000000"
@@ -49,19 +51,13 @@ def _copy_whole(kernel: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".partial-") as name:
         copy = Path(name) / target.name
         shutil.copytree(kernel / _LIBRARY, copy / _LIBRARY)
-        _sync_files(copy / _LIBRARY)
+        sync_tree(copy / _LIBRARY)
         (copy / _WHOLE).touch()
         try:
             copy.rename(target)
         except OSError:  # another process has kept the same kernel meanwhile
             if not (target / _WHOLE).exists():
                 raise
-
-
-def _sync_files(directory: Path) -> None:
-    for path in directory.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
 
 
 def _whole_kernels(directory: Path) -> list[Path]:

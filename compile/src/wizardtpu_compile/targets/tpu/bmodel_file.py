@@ -9,14 +9,12 @@ from pathlib import Path
 from wizardtpu_compile.bmodel.header import HEADER_SIZE, Header
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.errors import BmodelError, OutputError
-from wizardtpu_compile.frontend import preflight
-from wizardtpu_compile.frontend.onnx_frontend import BMODEL_NAME
 from wizardtpu_compile.options import TpuOptions
 from wizardtpu_compile.steps.progress import NO_STEP_PROGRESS, StepProgress
 from wizardtpu_compile.steps.workspace import Workspace
-from wizardtpu_compile.targets.tpu.build import TpuBuild, run_build_steps, workspace_of
+from wizardtpu_compile.targets.tpu.build import TpuBuild, find_toolchain, run_build_steps, workspace_of
+from wizardtpu_compile.targets.tpu.frontend import MODEL
 from wizardtpu_compile.targets.tpu.wizardcoder import COMBINED, wizardcoder_steps
-from wizardtpu_compile.toolchain.toolchain import Toolchain
 
 
 @dataclass(frozen=True)
@@ -56,14 +54,14 @@ def build_bmodel(
     began = time.monotonic()
     output = output.absolute()
     _check_output(output, options.force)
-    opened, compiler = Checkpoint.open(checkpoint), Toolchain.find(toolchain)
+    opened = Checkpoint.open(checkpoint)
     make = _make_layer if options.layout == "wizardtpu" else _make_wizardcoder
-    similarity = make(opened, output, options, compiler, progress)
+    similarity = make(opened, output, options, toolchain, progress)
     return BmodelResult(output, output.stat().st_size, similarity, time.monotonic() - began)
 
 
 def _make_layer(
-    checkpoint: Checkpoint, output: Path, options: TpuOptions, toolchain: Toolchain, progress: StepProgress
+    checkpoint: Checkpoint, output: Path, options: TpuOptions, toolchain: Path | None, progress: StepProgress
 ) -> dict[str, float]:
     build = TpuBuild(checkpoint, options, toolchain)
     with Workspace(workspace_of(output)) as workspace:
@@ -74,16 +72,16 @@ def _make_layer(
 
 
 def _make_wizardcoder(
-    checkpoint: Checkpoint, output: Path, options: TpuOptions, toolchain: Toolchain, progress: StepProgress
+    checkpoint: Checkpoint, output: Path, options: TpuOptions, toolchain: Path | None, progress: StepProgress
 ) -> dict[str, float]:
     options.check(checkpoint.config)
-    preflight.check(options, toolchain)
     context = options.checked_context(checkpoint.config)
+    compiler = find_toolchain(options, toolchain)
     with Workspace(workspace_of(output)) as workspace:
-        combined = workspace.path(COMBINED) / BMODEL_NAME
+        combined = workspace.path(COMBINED) / MODEL
         if not combined.exists():  # it became the output of an earlier build
             workspace.forget(COMBINED)
-        steps = list(wizardcoder_steps(checkpoint, options, context, toolchain))
+        steps = list(wizardcoder_steps(checkpoint, options, context, compiler))
         run_build_steps(workspace, steps, options, progress)
         combined.replace(output)
     return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shutil
 import time
@@ -70,11 +71,12 @@ def build_tpu_bundle(
     """
     began = time.monotonic()
     output = output.absolute()
-    check_output(output, options.force)
-    build = TpuBuild(Checkpoint.open(checkpoint), options, Toolchain.find(toolchain))
+    check = functools.partial(check_output, output, options.force)
+    check()
+    build = TpuBuild(Checkpoint.open(checkpoint), options, toolchain)
     with Workspace(workspace_of(output)) as workspace:
         made = build.run(workspace, progress)
-        with staged(output, options.force) as directory:
+        with staged(output, check) as directory:
             manifest = build.write(directory, made)
         made.remove()
     return BuildResult(output, manifest, made.similarity, time.monotonic() - began, made.peak_memory)
@@ -117,13 +119,13 @@ class Made:
 class TpuBuild:
     """A build whose options have been checked against the checkpoint."""
 
-    def __init__(self, checkpoint: Checkpoint, options: TpuOptions, toolchain: Toolchain) -> None:
+    def __init__(self, checkpoint: Checkpoint, options: TpuOptions, toolchain: Path | None) -> None:
+        """`toolchain` is where the vendor's compiler is, if not in its usual place."""
         options.check(checkpoint.config)
-        if options.frontend == "onnx":
-            preflight.check(options, toolchain)
-        self._checkpoint, self._options, self._toolchain = checkpoint, options, toolchain
+        self._checkpoint, self._options = checkpoint, options
         self._manifest = ManifestMaker(checkpoint, options)
         self._planned = plan(checkpoint, options, self._manifest.context)
+        self._toolchain = find_toolchain(options, toolchain)
 
     def run(self, workspace: Workspace, progress: StepProgress) -> Made:
         """Makes the bmodel, or what is missing of it."""
@@ -174,6 +176,19 @@ class TpuBuild:
             embedding=options.float,
             group_size=next((form.group_size for form in forms if form.group_size), None),
         )
+
+
+def find_toolchain(options: TpuOptions, directory: Path | None) -> Toolchain:
+    """The toolchain in a directory or in its usual place.
+
+    Raises:
+        OptionError: an option makes no sense with the front end that is asked for.
+        ToolchainError: it is not installed, or lacks that front end.
+    """
+    toolchain = Toolchain.find(directory)
+    if options.frontend == "onnx":
+        preflight.check(options, toolchain)
+    return toolchain
 
 
 def run_build_steps(

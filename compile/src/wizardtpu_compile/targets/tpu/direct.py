@@ -7,7 +7,15 @@ from dataclasses import dataclass
 
 from wizardtpu_compile.emit.tpu import emit, write_weights
 from wizardtpu_compile.steps.step import PEAK_MEMORY, Step, StepDirectory, StepReport
-from wizardtpu_compile.targets.tpu.frontend import CYCLES, MB, MODEL, Frontend, digest
+from wizardtpu_compile.targets.tpu.frontend import (
+    CYCLES,
+    MB,
+    MODEL,
+    Frontend,
+    compiling_memory,
+    compiling_seconds,
+    digest,
+)
 from wizardtpu_compile.targets.tpu.plan import TpuNetwork
 from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
@@ -69,8 +77,8 @@ class DirectFrontend(Frontend):
             name=shape.entry.name,
             digest=digest(text, self.toolchain.version),
             needs=(weights.name,),
-            memory=200 * MB + 4 * shape.stored_bytes,
-            work=0.5 + shape.stored_bytes / (60 * MB),
+            memory=compiling_memory(shape.stored_bytes),
+            work=compiling_seconds(shape.stored_bytes),
             run=run,
             disk=2 * shape.stored_bytes,  # the compiler's own copy of the weights, and the bmodel
         )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from wizardtpu_compile.frontend.onnx_frontend import build_network
+from wizardtpu_compile.network.description import Network
+from wizardtpu_compile.options.tpu import NetLayout
+from wizardtpu_compile.precision import WeightFormat
 from wizardtpu_compile.steps.step import PEAK_MEMORY, Step, StepDirectory, StepReport
 from wizardtpu_compile.targets.tpu.frontend import CYCLES, MB, Frontend, digest
 from wizardtpu_compile.targets.tpu.plan import TpuNetwork
@@ -30,34 +33,51 @@ class OnnxFrontend(Frontend):
         return map(self._net, shapes)
 
     def _net(self, shape: TpuNetwork) -> Step:
-        description, form, name, sizes = shape.description, shape.form, shape.entry.name, shape.sizes
-
-        def run(directory: StepDirectory) -> StepReport:
-            made = build_network(
-                self.toolchain,
-                description,
-                name,
-                sizes,
-                form=form,
-                layout="wizardtpu",
-                directory=directory.path,
-                log=directory.log,
-                cancelled=directory.cancelled,
-            )
-            return {CYCLES: made.cycles, PEAK_MEMORY: made.peak_memory}
-
-        return Step(
-            name=name,
-            digest=digest(
-                "onnx",
-                self.fingerprint,
-                self.toolchain.version,
-                repr(description),
-                repr(sizes),
-                repr(form),
-            ),
-            needs=(),
-            memory=500 * MB + _BYTES_A_WEIGHT * description.parameters,
-            work=5 + description.parameters / MB,
-            run=run,
+        return onnx_step(
+            shape.entry.name,
+            shape.entry.name,
+            shape.description,
+            shape.sizes,
+            form=shape.form,
+            layout="wizardtpu",
+            fingerprint=self.fingerprint,
+            toolchain=self.toolchain,
         )
+
+
+def onnx_step(
+    step: str,
+    name: str,
+    description: Network,
+    sizes: Mapping[str, int],
+    *,
+    form: WeightFormat,
+    layout: NetLayout,
+    fingerprint: str,
+    toolchain: Toolchain,
+) -> Step:
+    """The step called `step` that compiles the network `name` to `MODEL`."""
+
+    def run(directory: StepDirectory) -> StepReport:
+        made = build_network(
+            toolchain,
+            description,
+            name,
+            sizes,
+            form=form,
+            layout=layout,
+            directory=directory.path,
+            log=directory.log,
+            cancelled=directory.cancelled,
+        )
+        return {CYCLES: made.cycles, PEAK_MEMORY: made.peak_memory}
+
+    decisive = ("onnx", fingerprint, toolchain.version, layout, repr(description), repr(sizes), repr(form))
+    return Step(
+        name=step,
+        digest=digest(*decisive),
+        needs=(),
+        memory=500 * MB + _BYTES_A_WEIGHT * description.parameters,
+        work=5 + description.parameters / MB,
+        run=run,
+    )
