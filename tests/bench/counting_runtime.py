@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wizardtpud.device.runtime import Buffer, Launch, Runtime
+from wizardtpud.device.runtime import Buffer, Launch, Packed, Runtime
 
 
 @dataclass
 class Traffic:
-    """Launches of networks, and bytes copied between host and device."""
+    """Launches of networks, and copies: how many, and of how many bytes."""
 
     launches: int = 0
+    copies_to_device: int = 0
     bytes_to_device: int = 0
+    copies_to_host: int = 0
     bytes_to_host: int = 0
+    bytes_within_device: int = 0
 
     def __sub__(self, other: Traffic) -> Traffic:
-        return Traffic(
-            self.launches - other.launches,
-            self.bytes_to_device - other.bytes_to_device,
-            self.bytes_to_host - other.bytes_to_host,
-        )
+        ours, theirs = astuple(self), astuple(other)
+        return Traffic(*(mine - its for mine, its in zip(ours, theirs, strict=True)))
+
+    def to_device(self, size: int) -> None:
+        self.copies_to_device += 1
+        self.bytes_to_device += size
+
+    def to_host(self, size: int) -> None:
+        self.copies_to_host += 1
+        self.bytes_to_host += size
 
 
 class CountingRuntime(Runtime):
@@ -38,8 +46,11 @@ class CountingRuntime(Runtime):
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
         return _CountingBuffer(self._runtime.allocate(shape, dtype), self.traffic)
 
-    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> Launch:
-        return _CountingLaunch(self._runtime.bind(network, _own(inputs), _own(outputs)), self.traffic)
+    def pack(self, tensors: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Packed:
+        return _CountingPacked(self._runtime.pack(tensors), self.traffic)
+
+    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer], stage: int = 0) -> Launch:
+        return _CountingLaunch(self._runtime.bind(network, _own(inputs), _own(outputs), stage), self.traffic)
 
     def close(self) -> None:
         """Does nothing."""
@@ -56,13 +67,30 @@ class _CountingBuffer(Buffer):
         return _CountingBuffer(self.buffer.view(shape, offset), self._traffic)
 
     def write(self, array: NDArray[Any]) -> None:
-        self._traffic.bytes_to_device += array.nbytes
+        self._traffic.to_device(array.nbytes)
         self.buffer.write(array)
 
     def read(self) -> NDArray[Any]:
         array = self.buffer.read()
-        self._traffic.bytes_to_host += array.nbytes
+        self._traffic.to_host(array.nbytes)
         return array
+
+    def copy_from(self, source: Buffer) -> None:
+        self._traffic.bytes_within_device += source.size * source.dtype.itemsize
+        (own,) = _own([source])
+        self.buffer.copy_from(own)
+
+
+class _CountingPacked(Packed):
+    def __init__(self, packed: Packed, traffic: Traffic) -> None:
+        self._packed = packed
+        self._traffic = traffic
+        self.arrays = packed.arrays
+        self.buffers = tuple(_CountingBuffer(buffer, traffic) for buffer in packed.buffers)
+
+    def write(self) -> None:
+        self._traffic.to_device(sum(array.nbytes for array in self.arrays))
+        self._packed.write()
 
 
 class _CountingLaunch(Launch):

@@ -24,8 +24,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from wizardtpud.device.host_buffer import HostBuffer
-from wizardtpud.device.runtime import Buffer, Launch, Network, Runtime, TensorSpec
+from wizardtpud.device.host_buffer import HostBuffer, HostPacked
+from wizardtpud.device.runtime import Buffer, Launch, Network, Packed, Runtime, TensorSpec
 from wizardtpud.errors import DeviceError
 from wizardtpud.model.layout import BlockNetwork, Layout, StepNetworks
 from wizardtpud.model.manifest import Architecture, block_name, embedding_name, head_name
@@ -126,7 +126,11 @@ class FakeRuntime(Runtime):
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
         return HostBuffer.zeros(shape, dtype)
 
-    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> Launch:
+    def pack(self, tensors: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Packed:
+        return HostPacked(tensors)
+
+    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer], stage: int = 0) -> Launch:
+        assert stage == 0
         return FakeLaunch(self, self.networks[network], self._functions[network], inputs, outputs)
 
     def close(self) -> None:
@@ -164,8 +168,8 @@ class FakeRuntime(Runtime):
         self._add(head_name("greedy_head", 1), [logits], [("token", (1, 1), INT)], _most_likely)
 
     def _add(self, name: str, inputs: list[Tensor], outputs: list[Tensor], function: Function) -> None:
-        specs = [tuple(TensorSpec(*tensor) for tensor in tensors) for tensors in (inputs, outputs)]
-        self.networks = {**self.networks, name: Network(name, *specs)}
+        sources, results = (tuple(TensorSpec(*tensor) for tensor in tensors) for tensors in (inputs, outputs))
+        self.networks = {**self.networks, name: Network(name, sources, results)}
         self._functions[name] = function
 
     def _run_block(self, first: int, hidden: Array, mask: Array, *history: Array) -> Sequence[Array]:

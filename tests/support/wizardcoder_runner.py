@@ -119,7 +119,7 @@ class WizardcoderRunner:
         launch = self._device.library.bmrt.bmrt_launch_tensor_ex
         encoded = name.encode()
         assert launch(self._runtime, encoded, sources, len(sources), targets, len(targets), True, False), name
-        self._device.wait()
+        self._device.launched()
 
     def _row_buffer(self, rows: int) -> BmrtBuffer:
         return self._empty(1, rows, self._rows)

@@ -137,7 +137,7 @@ def test_an_interruption_leaves_nothing(
     toolchain: Toolchain, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
     with subprocess.Popen(
-        command(toolchain, "--config", "tiny_starcoder_py", "--jobs", 1),
+        command(toolchain, "--config", "wizardcoder-15b", "--jobs", 1),
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

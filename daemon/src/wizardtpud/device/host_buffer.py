@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
-from wizardtpud.device.runtime import Buffer
+from wizardtpud.device.runtime import Buffer, Packed
 from wizardtpud.errors import DeviceError
 
 
@@ -52,3 +53,18 @@ class HostBuffer(Buffer):
 
     def read(self) -> NDArray[Any]:
         return np.array(self.array)
+
+    def copy_from(self, source: Buffer) -> None:
+        self.write(source.read().reshape(self.shape))
+
+
+class HostPacked(Packed):
+    """Tensors whose host arrays are the buffers' own: nothing has to be copied."""
+
+    def __init__(self, tensors: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
+        buffers = tuple(HostBuffer.zeros(shape, dtype) for shape, dtype in tensors)
+        self.buffers = buffers
+        self.arrays = tuple(buffer.array for buffer in buffers)
+
+    def write(self) -> None:
+        """Does nothing."""

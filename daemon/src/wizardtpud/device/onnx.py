@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from wizardtpud.device.host_buffer import HostBuffer
-from wizardtpud.device.runtime import Buffer, Launch, Network, OnProgress, Runtime, TensorSpec
+from wizardtpud.device.host_buffer import HostBuffer, HostPacked
+from wizardtpud.device.runtime import Buffer, Launch, Network, OnProgress, Packed, Runtime, TensorSpec
 from wizardtpud.errors import DeviceError
 
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -65,7 +65,11 @@ class OnnxRuntime(Runtime):
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
         return HostBuffer.zeros(shape, dtype)
 
-    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> Launch:
+    def pack(self, tensors: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Packed:
+        return HostPacked(tensors)
+
+    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer], stage: int = 0) -> Launch:
+        assert stage == 0, "networks of this device have one shape"
         if network not in self.networks:
             raise DeviceError(f"no network {network!r} is loaded; there are {', '.join(self.networks) or 'none'}")
         return OnnxLaunch(self._session_of[network], self.networks[network], inputs, outputs)

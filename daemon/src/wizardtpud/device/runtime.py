@@ -27,12 +27,33 @@ class TensorSpec:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One of the shapes that a network was compiled for, in the order `Runtime.bind` takes tensors."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True)
 class Network:
-    """A network as loaded: static shapes, inputs and outputs in the order `Runtime.bind` takes them."""
+    """A network as loaded.
+
+    Attributes:
+        inputs: of the first stage; most networks have no other.
+        outputs: likewise.
+        further_stages: with the same tensors in other shapes.
+        dynamic: whether dimensions may also be smaller than those of a stage.
+    """
 
     name: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    further_stages: tuple[Stage, ...] = ()
+    dynamic: bool = False
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        return (Stage(self.inputs, self.outputs), *self.further_stages)
 
 
 class Buffer(ABC):
@@ -60,7 +81,31 @@ class Buffer(ABC):
 
     @abstractmethod
     def read(self) -> NDArray[Any]:
-        """A copy of the buffer on the host."""
+        """A copy of the buffer on the host, made when everything launched before is done.
+
+        Raises:
+            DeviceError: something launched before failed.
+        """
+
+    @abstractmethod
+    def copy_from(self, source: Buffer) -> None:
+        """Copies a buffer of the same device, size and dtype; the two do not overlap."""
+
+
+class Packed(ABC):
+    """Tensors that are written to the device together.
+
+    Attributes:
+        arrays: on the host, zero at first: to be changed in place.
+        buffers: on the device, as many.
+    """
+
+    arrays: tuple[NDArray[Any], ...]
+    buffers: tuple[Buffer, ...]
+
+    @abstractmethod
+    def write(self) -> None:
+        """Copies all arrays to their buffers, in one copy if the device has a way to."""
 
 
 class Launch(ABC):
@@ -75,7 +120,7 @@ class Launch(ABC):
 
     @abstractmethod
     def run(self) -> None:
-        """Runs the network and returns when its outputs are written.
+        """Runs the network after everything launched before. It may be done only when a buffer is read.
 
         Raises:
             DeviceError: the launch failed.
@@ -96,12 +141,28 @@ class Runtime(ABC):
         """
 
     @abstractmethod
-    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> Launch:
-        """Binds a network to buffers. An output buffer may be larger than the output: see `Launch.place_output`.
+    def pack(self, tensors: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Packed:
+        """Zeroed tensors of these shapes and dtypes in device memory, freed by `close`.
+
+        Raises:
+            DeviceError: the device has no room for them.
+        """
+
+    @abstractmethod
+    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer], stage: int = 0) -> Launch:
+        """Binds a stage of a network to buffers.
+
+        An output buffer may be larger than the output: see `Launch.place_output`. A dynamic network computes
+        for the shapes that the input buffers have.
 
         Raises:
             DeviceError: no such network, or a buffer whose dtype or size does not fit.
         """
+
+    def own_input(self, network: str, index: int, stage: int = 0) -> Buffer | None:
+        """The memory that the network itself has for an input, if this device shows it."""
+        del network, index, stage
+        return None
 
     @abstractmethod
     def close(self) -> None:

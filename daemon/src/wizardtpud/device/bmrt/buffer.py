@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -11,8 +13,11 @@ from typing_extensions import Self
 
 from wizardtpud.device.bmrt.device import Device
 from wizardtpud.device.bmrt.structures import Memory
-from wizardtpud.device.runtime import Buffer
+from wizardtpud.device.runtime import Buffer, Packed
 from wizardtpud.errors import DeviceError
+
+_ALIGNMENT = 64
+"""Bytes; of what the chip's DMA moves at once, and a multiple of every element's size."""
 
 
 class BmrtBuffer(Buffer):
@@ -56,3 +61,31 @@ class BmrtBuffer(Buffer):
         array = np.empty(self.shape, self.dtype)
         self._device.read(self.memory, array.ctypes.data)
         return array
+
+    def copy_from(self, source: Buffer) -> None:
+        if not isinstance(source, BmrtBuffer) or source.dtype != self.dtype or source.size != self.size:
+            raise DeviceError(f"cannot copy {source.dtype}{source.shape} to a buffer of {self.dtype}{self.shape}")
+        self._device.copy(source.memory, self.memory)
+
+
+class BmrtPacked(Packed):
+    """Tensors that lie side by side, on the host as on the device."""
+
+    def __init__(self, device: Device, tensors: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> None:
+        """Allocates.
+
+        Raises:
+            DeviceError: the device has no room for it.
+        """
+        sizes = [prod(shape) * dtype.itemsize for shape, dtype in tensors]
+        starts = [0, *accumulate(-(-size // _ALIGNMENT) * _ALIGNMENT for size in sizes)]
+        self._whole = BmrtBuffer.zeros(device, (starts[-1],), np.dtype(np.uint8))
+        self._host = np.zeros(starts[-1], np.uint8)
+        arrays, buffers = [], []
+        for start, size, (shape, dtype) in zip(starts, sizes, tensors, strict=False):
+            arrays.append(self._host[start : start + size].view(dtype).reshape(shape))
+            buffers.append(BmrtBuffer(device, self._whole.memory.part(start, size), shape, dtype))
+        self.arrays, self.buffers = tuple(arrays), tuple(buffers)
+
+    def write(self) -> None:
+        self._whole.write(self._host)

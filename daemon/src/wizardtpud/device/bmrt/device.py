@@ -38,6 +38,7 @@ class Device:
             raise DeviceError("no device is named")
         self.library = library
         self.handles = (ctypes.c_void_p * len(indices))()
+        self._launched = False
         self._opened = ExitStack()
         self.close = finalize(self, self._opened.close)
         try:
@@ -80,15 +81,27 @@ class Device:
 
     def write(self, memory: Memory, source: int) -> None:
         """Fills memory with the bytes at a host address."""
+        self._wait()
         self.library.bmlib.bm_memcpy_s2d(self.handle, memory, source)
 
     def read(self, memory: Memory, target: int) -> None:
         """Copies memory to a host address."""
+        self._wait()
         self.library.bmlib.bm_memcpy_d2s(self.handle, target, memory)
 
-    def wait(self) -> None:
-        """Until everything launched is done."""
-        self.library.bmlib.bm_thread_sync(self.handle)
+    def copy(self, source: Memory, target: Memory) -> None:
+        """Copies memory to other memory of the same size."""
+        self._wait()
+        self.library.bmlib.bm_memcpy_d2d_byte(self.handle, target, 0, source, 0, source.size)
+
+    def launched(self) -> None:
+        """Takes note of a launch, which the next copy waits for. Launches themselves are done in their order."""
+        self._launched = True
+
+    def _wait(self) -> None:
+        if self._launched:
+            self._launched = False
+            self.library.bmlib.bm_thread_sync(self.handle)
 
     def _open(self, indices: Sequence[int]) -> None:
         count = ctypes.c_int()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
+from operator import le
 from typing import Any
 
 from wizardtpud.device.bmrt.buffer import BmrtBuffer
@@ -18,19 +19,27 @@ class BmrtLaunch(Launch):
     """Tensor structures that are prepared once; outputs move by their addresses."""
 
     def __init__(
-        self, device: Device, runtime: int, network: Network, inputs: Sequence[Buffer], outputs: Sequence[Buffer]
+        self,
+        device: Device,
+        runtime: int,
+        network: Network,
+        inputs: Sequence[Buffer],
+        outputs: Sequence[Buffer],
+        *,
+        stage: int,
     ) -> None:
         self._device = device
         self._runtime = runtime
         self._name = network.name
         self._encoded = network.name.encode()
         self._launch = device.library.bmrt.bmrt_launch_tensor_ex
-        self._inputs = _tensors(network.name, network.inputs, inputs, exact=True)
-        self._outputs = _tensors(network.name, network.outputs, outputs, exact=False)
+        specs = network.stages[stage]
+        self._inputs = _tensors(network, specs.inputs, inputs, exact=True)
+        self._outputs = _tensors(network, specs.outputs, outputs, exact=False)
         self._addresses = [tensor.memory.address for tensor in self._outputs]
-        self._itemsizes = [spec.dtype.itemsize for spec in network.outputs]
+        self._itemsizes = [spec.dtype.itemsize for spec in specs.outputs]
         self._last_offsets = [
-            buffer.size - prod(spec.shape) for spec, buffer in zip(network.outputs, outputs, strict=True)
+            buffer.size - prod(tensor.shape.sizes()) for tensor, buffer in zip(self._outputs, outputs, strict=True)
         ]
 
     def place_output(self, index: int, offset: int) -> None:
@@ -45,23 +54,30 @@ class BmrtLaunch(Launch):
         # Outputs go to the memory named here, not to the runtime's own, and without gaps between elements.
         if not self._launch(self._runtime, self._encoded, inputs, len(inputs), outputs, len(outputs), True, False):
             raise DeviceError(f"{self._name}: the launch failed")
-        self._device.wait()
+        self._device.launched()
 
 
-def _tensors(network: str, specs: Sequence[TensorSpec], buffers: Sequence[Buffer], *, exact: bool) -> Any:
+def _tensors(network: Network, specs: Sequence[TensorSpec], buffers: Sequence[Buffer], *, exact: bool) -> Any:
     """The structures of `specs`, once it is known that as many buffers hold them."""
     if len(specs) != len(buffers):
-        raise DeviceError(f"{network} takes {len(specs)} tensors ({', '.join(s.name for s in specs)})")
+        raise DeviceError(f"{network.name} takes {len(specs)} tensors ({', '.join(s.name for s in specs)})")
     tensors = (Tensor * len(specs))()
     for tensor, spec, buffer in zip(tensors, specs, buffers, strict=True):
-        size = prod(spec.shape)
+        shape = _smaller(spec, buffer) if network.dynamic else spec.shape
+        size = prod(shape)
         fits = buffer.size == size if exact else buffer.size >= size
         if not isinstance(buffer, BmrtBuffer) or buffer.dtype != spec.dtype or not fits:
-            raise _misfit(network, spec, buffer)
+            raise _misfit(network.name, spec, buffer)
         tensor.dtype = code_of(spec.dtype)
-        tensor.shape = Shape.of(spec.shape)
+        tensor.shape = Shape.of(shape)
         tensor.memory = buffer.memory.part(0, size * spec.dtype.itemsize)
     return tensors
+
+
+def _smaller(spec: TensorSpec, buffer: Buffer) -> tuple[int, ...]:
+    """The buffer's shape, if a dynamic network takes it; else the network's."""
+    fits = len(buffer.shape) == len(spec.shape) and all(map(le, buffer.shape, spec.shape))
+    return buffer.shape if fits else spec.shape
 
 
 def _misfit(network: str, spec: TensorSpec, buffer: Buffer) -> DeviceError:

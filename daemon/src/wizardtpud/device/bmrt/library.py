@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Mapping
-from ctypes import POINTER, c_bool, c_char_p, c_int, c_uint, c_uint32, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint, c_uint32, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +67,7 @@ _BMLIB_FUNCTIONS = {
     "bm_free_device": _plain(None, c_void_p, Memory),
     "bm_memcpy_s2d": _status(c_void_p, Memory, c_void_p),
     "bm_memcpy_d2s": _status(c_void_p, c_void_p, Memory),
+    "bm_memcpy_d2d_byte": _status(c_void_p, Memory, c_size_t, Memory, c_size_t, c_size_t),
     "bm_thread_sync": _status(c_void_p),
 }
 _BMRT_FUNCTIONS = {

@@ -8,20 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from wizardtpud.device.bmrt.buffer import BmrtBuffer
+from wizardtpud.device.bmrt.buffer import BmrtBuffer, BmrtPacked
 from wizardtpud.device.bmrt.device import Device
 from wizardtpud.device.bmrt.dtypes import dtype_of
 from wizardtpud.device.bmrt.launch import BmrtLaunch
 from wizardtpud.device.bmrt.library import BmrtLibrary
-from wizardtpud.device.bmrt.structures import NetworkInfo
-from wizardtpud.device.runtime import Buffer, Launch, Network, Runtime, TensorSpec
+from wizardtpud.device.bmrt.structures import Memory, NetworkInfo
+from wizardtpud.device.runtime import Buffer, Launch, Network, Packed, Runtime, Stage, TensorSpec
 from wizardtpud.errors import DeviceError
 
 _SHARE_MEMORY = 1  # BM_RUNTIME_SHARE_MEM
 
 
 class BmrtRuntime(Runtime):
-    """A bmodel loaded by libbmrt. A network of several shapes is shown with its first one.
+    """A bmodel loaded by libbmrt.
 
     The library notices a file that is cut short, but not what changed inside: that may give wrong numbers or end
     the process. So the file's sha256 must have been checked.
@@ -54,10 +54,19 @@ class BmrtRuntime(Runtime):
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:
         return BmrtBuffer.zeros(self._device, shape, dtype)
 
-    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer]) -> Launch:
+    def pack(self, tensors: Sequence[tuple[tuple[int, ...], np.dtype[Any]]]) -> Packed:
+        return BmrtPacked(self._device, tensors)
+
+    def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer], stage: int = 0) -> Launch:
         if network not in self.networks:
             raise DeviceError(f"no network {network!r} is loaded; there are {', '.join(self.networks) or 'none'}")
-        return BmrtLaunch(self._device, self._runtime, self.networks[network], inputs, outputs)
+        return BmrtLaunch(self._device, self._runtime, self.networks[network], inputs, outputs, stage=stage)
+
+    def own_input(self, network: str, index: int, stage: int = 0) -> Buffer:
+        info = self._device.library.bmrt.bmrt_get_network_info(self._runtime, network.encode()).contents
+        spec = self.networks[network].stages[stage].inputs[index]
+        memory = Memory.from_buffer_copy(info.stages[stage].input_memories[index])
+        return BmrtBuffer(self._device, memory, spec.shape, spec.dtype)
 
     def close(self) -> None:
         self.networks = {}
@@ -85,9 +94,13 @@ def _networks(bmrt: Any, runtime: int) -> Iterator[Network]:
 
 
 def _describe(info: NetworkInfo) -> Network:
-    stage = info.stages[0]
-    return Network(
-        info.name.decode(),
+    first, *others = (_stage(info, index) for index in range(info.stage_count))
+    return Network(info.name.decode(), first.inputs, first.outputs, tuple(others), bool(info.is_dynamic))
+
+
+def _stage(info: NetworkInfo, index: int) -> Stage:
+    stage = info.stages[index]
+    return Stage(
         _specs(info.input_count, info.input_names, stage.input_shapes, info.input_dtypes),
         _specs(info.output_count, info.output_names, stage.output_shapes, info.output_dtypes),
     )
