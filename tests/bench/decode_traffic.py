@@ -5,12 +5,12 @@ from __future__ import annotations
 from copy import copy
 from dataclasses import dataclass
 
-from wizardtpud.engine import Sampling
+from wizardtpud.engine import Sampling, make_engine
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.loading import load
 
 from tests.bench.counting_runtime import CountingRuntime, Traffic
-from tests.bench.engine_loop import GREEDY, EngineLoop, make_engine
+from tests.bench.engine_loop import GREEDY, EngineLoop
 from tests.bench.model import Model
 
 _SAMPLINGS = {"greedy": GREEDY, "sampled": Sampling(temperature=1.0)}
@@ -34,7 +34,7 @@ def count_traffic(model: Model) -> list[DecodeTraffic]:
     with load(bundle, "cpu", threads=1) as device:
         for name, sampling in _SAMPLINGS.items():
             runtime = CountingRuntime(device)
-            loop = EngineLoop(name, make_engine(bundle, runtime), sampling)
+            loop = EngineLoop(name, make_engine(bundle.manifest, runtime), sampling)
             (fewer, before), (more, after) = (
                 _count(loop, runtime, model.prompts[0], n) for n in (1, model.max_new_tokens)
             )

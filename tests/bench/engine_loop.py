@@ -7,10 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 
-from wizardtpud.device.runtime import Runtime
-from wizardtpud.engine import Engine, Sampling
+from wizardtpud.engine import Engine, Sampling, make_engine
 from wizardtpud.model.bundle import Bundle
-from wizardtpud.model.layout import resolve
 from wizardtpud.model.loading import load
 
 from tests.bench.contender import Answer, Contender
@@ -33,7 +31,7 @@ class EngineLoop(Contender):
         """Loads a bundle on the CPU."""
         bundle = Bundle.open(directory)
         with load(bundle, "cpu", threads=1) as runtime:
-            yield cls(name, make_engine(bundle, runtime, slots))
+            yield cls(name, make_engine(bundle.manifest, runtime, slots))
 
     def generate(self, prompt: Sequence[int], max_new_tokens: int) -> Answer:
         start = perf_counter()
@@ -57,7 +55,3 @@ class EngineLoop(Contender):
             self._engine.release(sequence)
         tokens = sum(len(sequence.generated) for sequence in sequences)
         return Lap(tokens, tokens - len(sequences), end - start, end - all_read)
-
-
-def make_engine(bundle: Bundle, runtime: Runtime, slots: int = 1) -> Engine:
-    return Engine(runtime, resolve(bundle.manifest, runtime.networks), bundle.manifest.end_of_text, slots)

@@ -10,7 +10,7 @@ masks, layers or buffers does not get far.
 Logits are 0 for the successor and -d for a token whose id is d away from it.
 
     runtime, layout = fake_model(vocabulary=320, context=64)
-    engine = Engine(runtime, layout, end_of_text=[0], slots=2)
+    engine = Engine(StepForward(runtime, layout, slots=2), end_of_text=[0])
     runtime.delay = 0.01        # seconds that every run of the first block takes
     runtime.failure = "gone"    # the next launch raises DeviceError("gone"), and so does every later one
 """

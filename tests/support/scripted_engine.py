@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from wizardtpud.engine.engine import Engine, Progress
+from wizardtpud.engine.wizardtpu.forward import StepForward
 
 from tests.support.fake_runtime import FakeRuntime, fake_model
 
@@ -30,7 +31,7 @@ class ScriptedEngine(Engine):
     ) -> None:
         self.runtime: FakeRuntime
         self.runtime, layout = fake_model(context=context)
-        super().__init__(self.runtime, layout, [0], slots)
+        super().__init__(StepForward(self.runtime, layout, slots), [0])
         self._script = iter(script)
         self._drafted = drafted
 

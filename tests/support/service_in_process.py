@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 from wizardtpu.v1 import generation_pb2_grpc as stubs
 from wizardtpud.engine.engine import Engine
+from wizardtpud.engine.wizardtpu.forward import StepForward
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability.metrics import Metrics
 from wizardtpud.rpc.journal import Journal
@@ -62,7 +63,7 @@ async def service_in_process(
     @contextmanager
     def open_engine() -> Iterator[Engine]:
         with runtime:
-            yield Engine(runtime, layout, [0], slots)
+            yield Engine(StepForward(runtime, layout, slots), [0])
 
     scheduler, serving, metrics = Scheduler(queue_capacity), Serving([SERVICE.full_name]), Metrics()
     servicer = GenerationServicer(

@@ -14,6 +14,7 @@ from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine import Engine, FinishReason, Sampling, Sequence, Token
+from wizardtpud.engine.wizardtpu.forward import StepForward
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.layout import BlockNetwork, Layout, resolve
 from wizardtpud.model.loading import load
@@ -59,7 +60,7 @@ def model(
 
 @pytest.fixture
 def engine(model: tuple[Runtime, Layout]) -> Engine:
-    return Engine(*model, end_of_text=[0], slots=2)
+    return Engine(StepForward(*model, slots=2), end_of_text=[0])
 
 
 def prompt(length: int) -> list[int]:

@@ -26,8 +26,7 @@ from wizardtpu_compile.targets.tpu.plan import TpuNetwork, plan
 from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
-from wizardtpud.engine import Engine, Sampling
-from wizardtpud.model.layout import resolve
+from wizardtpud.engine import Sampling, make_engine
 from wizardtpud.model.manifest import Manifest, Quantization
 
 from tests.support.networks import causal_mask
@@ -121,7 +120,7 @@ def test_the_engine_gives_the_tokens_of_the_float_reference(
 
 def answer(toolchain: Toolchain, manifest: Manifest, bmodel: Path) -> list[int]:
     with BmrtRuntime(bmodel, BmrtLibrary.load(toolchain.simulator)) as runtime:
-        engine = Engine(runtime, resolve(manifest, runtime.networks), manifest.end_of_text)
+        engine = make_engine(manifest, runtime)
         sequence = engine.admit(PROMPT, Sampling(), 8)
         while sequence.finish is None:
             engine.step()

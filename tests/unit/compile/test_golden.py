@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from wizardtpu_compile.targets.cpu import build_cpu_bundle
+from wizardtpud.engine import make_engine
 from wizardtpud.engine.engine import Engine
 from wizardtpud.engine.sampling import Sampling
-from wizardtpud.model import layout, loading
+from wizardtpud.model import loading
 from wizardtpud.model.bundle import Bundle
 
 from tests.golden.cases import CASES, Case
@@ -35,7 +36,7 @@ def test_greedy_token_ids(built: tuple[Golden, Path]) -> None:
     golden, directory = built
     bundle = Bundle.open(directory)
     with loading.load(bundle, "cpu") as runtime:
-        engine = Engine(runtime, layout.resolve(bundle.manifest, runtime.networks), bundle.manifest.end_of_text)
+        engine = make_engine(bundle.manifest, runtime)
         for prompt, answer in zip(golden.prompts, golden.answers, strict=True):
             assert generate(engine, prompt, len(answer)) == answer.tolist()
 

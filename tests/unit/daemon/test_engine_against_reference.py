@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine import Engine, FinishReason, Sampling, Sequence, Token
+from wizardtpud.engine.wizardtpu.forward import StepForward
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.layout import Layout, resolve
 from wizardtpud.model.loading import load
@@ -28,7 +29,7 @@ def model(random_bundle: Path) -> Iterator[tuple[Runtime, Layout]]:
 
 @pytest.fixture
 def engine(model: tuple[Runtime, Layout]) -> Engine:
-    return Engine(*model, end_of_text=[0], slots=3)
+    return Engine(StepForward(*model, slots=3), end_of_text=[0])
 
 
 def run(engine: Engine, *sequences: Sequence) -> list[list[Token]]:

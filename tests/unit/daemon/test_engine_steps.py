@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from wizardtpud.device.host_buffer import HostBuffer
 from wizardtpud.engine import Engine, FinishReason, Sampling, Sequence
-from wizardtpud.engine.attention_mask import AttentionMask
+from wizardtpud.engine.wizardtpu.forward import StepForward
+from wizardtpud.engine.wizardtpu.step_inputs import StepInputs
 from wizardtpud.errors import DeviceError
 
 from tests.support.fake_runtime import FakeRuntime, fake_model
@@ -24,7 +24,7 @@ def make(
     slots: int = 1, chunks: AbstractSequence[int] = (1, 4, 8), blocks: AbstractSequence[int] = (1,)
 ) -> tuple[Engine, FakeRuntime]:
     runtime, layout = fake_model(vocabulary=V, context=CONTEXT, chunks=chunks, blocks=blocks)
-    return Engine(runtime, layout, end_of_text=[0], slots=slots), runtime
+    return Engine(StepForward(runtime, layout, slots), end_of_text=[0]), runtime
 
 
 def tokens_of_steps(engine: Engine) -> list[list[tuple[int, list[int]]]]:
@@ -233,7 +233,7 @@ def test_networks_for_several_sequences_are_left_alone() -> None:
     """The fake does not even have them."""
     runtime, layout = fake_model(vocabulary=V, context=CONTEXT)
     several = replace(layout.steps[0], batch=4, embedding="embedding_b4_t1", lm_head="lm_head_b4")
-    engine = Engine(runtime, replace(layout, steps=(*layout.steps, several)), end_of_text=[0])
+    engine = Engine(StepForward(runtime, replace(layout, steps=(*layout.steps, several))), end_of_text=[0])
     sequence = engine.admit([3], Sampling(), max_new_tokens=2)
     tokens_of_steps(engine)
     assert sequence.generated == [4, 5]
@@ -271,7 +271,7 @@ class TestFailures:
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(logprobs=1), Sampling(temperature=0.1, seed=1)])
 def test_a_model_in_bfloat16(sampling: Sampling) -> None:
     runtime, layout = fake_model(vocabulary=V, context=CONTEXT, blocks=(2,), dtype=np.dtype(ml_dtypes.bfloat16))
-    engine = Engine(runtime, layout, end_of_text=[0])
+    engine = Engine(StepForward(runtime, layout), end_of_text=[0])
     sequence = engine.admit(range(10, 20), sampling, max_new_tokens=3)
     tokens_of_steps(engine)
     assert sequence.generated == [20, 21, 22]
@@ -281,26 +281,30 @@ def test_a_model_in_bfloat16(sampling: Sampling) -> None:
         engine.step()
 
 
-class TestAttentionMask:
+class TestStepInputs:
     def test_new_tokens_see_those_before_them(self) -> None:
-        mask = AttentionMask(make()[1], tokens=3, history=2, dtype=np.dtype(np.float32))
-        assert visible(mask) == ["..#..", "..##.", "..###"]
+        inputs = StepInputs(make()[1], tokens=3, history=2, dtype=np.dtype(np.float32))
+        assert visible(inputs) == ["..#..", "..##.", "..###"]
 
     def test_rows_of_the_cache_come_and_go(self) -> None:
-        mask = AttentionMask(make()[1], tokens=2, history=4, dtype=np.dtype(np.float16))
+        inputs = StepInputs(make()[1], tokens=2, history=4, dtype=np.dtype(np.float16))
         for rows, expected in [(3, "###."), (4, "####"), (4, "####"), (1, "#..."), (0, "....")]:
-            mask.show(rows)
-            assert visible(mask) == [f"{expected}#.", f"{expected}##"]
+            inputs.write([5], start=rows)
+            assert visible(inputs) == [f"{expected}#.", f"{expected}##"]
 
     def test_what_is_hidden_is_hidden_in_bfloat16(self) -> None:
-        mask = AttentionMask(make()[1], tokens=2, history=1, dtype=np.dtype(ml_dtypes.bfloat16))
-        assert isinstance(mask.buffer, HostBuffer)
-        assert np.exp(mask.buffer.array[0, 0].astype(np.float32)).tolist() == [[0, 1, 0], [0, 1, 1]]
+        inputs = StepInputs(make()[1], tokens=2, history=1, dtype=np.dtype(ml_dtypes.bfloat16))
+        assert np.exp(inputs.mask.read()[0, 0].astype(np.float32)).tolist() == [[0, 1, 0], [0, 1, 1]]
+
+    def test_padding_repeats_the_last_token_in_its_own_places(self) -> None:
+        inputs = StepInputs(make()[1], tokens=4, history=8, dtype=np.dtype(np.float32))
+        inputs.write([7, 9], start=3)
+        assert inputs.ids.read().tolist() == [[7, 9, 9, 9]]
+        assert inputs.positions.read().tolist() == [[3, 4, 5, 6]]
 
 
-def visible(mask: AttentionMask) -> list[str]:
+def visible(inputs: StepInputs) -> list[str]:
     """A line per new token, with # for what it sees."""
-    assert isinstance(mask.buffer, HostBuffer)
-    rows = mask.buffer.array[0, 0]
+    rows = inputs.mask.read()[0, 0]
     assert set(np.unique(rows)) <= {0, -10000}
     return ["".join("#" if value == 0 else "." for value in row) for row in rows]

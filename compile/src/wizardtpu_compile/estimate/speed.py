@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from wizardtpud.engine.prefill_plan import PrefillPlan
+from wizardtpud.engine.wizardtpu.prefill_plan import PrefillPlan
 
 from wizardtpu_compile.estimate.cost import CYCLES_PER_MILLISECOND, NetShape, StepCosts, block_nets, head_nets
 from wizardtpu_compile.estimate.report import Decoding, FirstToken, Verification

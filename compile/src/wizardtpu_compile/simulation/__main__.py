@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from wizardtpud.device.bmrt.library import BmrtLibrary
 from wizardtpud.device.bmrt.runtime import BmrtRuntime
 from wizardtpud.device.runtime import Runtime
-from wizardtpud.engine import Engine, Sampling
+from wizardtpud.engine import Engine, Sampling, make_engine
 from wizardtpud.errors import WizardtpudError
 from wizardtpud.model.bundle import Bundle
-from wizardtpud.model.layout import resolve
 from wizardtpud.model.loading import load
 
 from wizardtpu_compile.simulation.job import GreedyJob, Job, NetworkJob
@@ -63,7 +62,7 @@ def _generate(job: GreedyJob) -> None:
     bundle = Bundle.open(Path(job.bundle))
     library = None if job.library is None else Path(job.library)
     with load(bundle, job.device, library=library) as runtime:
-        engine = Engine(runtime, resolve(bundle.manifest, runtime.networks), bundle.manifest.end_of_text)
+        engine = make_engine(bundle.manifest, runtime)
         answers = [_continue(engine, prompt, job.tokens) for prompt in job.prompts]
     Path(job.answers).write_bytes(msgspec.json.encode(answers))
 

@@ -7,15 +7,10 @@ from collections.abc import Iterable
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, field
 
-from wizardtpud.device.runtime import Launch, Runtime
-from wizardtpud.engine.head import Head
-from wizardtpud.engine.kv_cache import KvCache
-from wizardtpud.engine.prefill_plan import PrefillPlan
+from wizardtpud.engine.forward import Forward
 from wizardtpud.engine.sampling import Sampling
 from wizardtpud.engine.sequence import Limits, Sequence
-from wizardtpud.engine.step import Step
 from wizardtpud.engine.token import Token
-from wizardtpud.model.layout import Layout, StepNetworks
 
 
 @dataclass(frozen=True)
@@ -27,7 +22,7 @@ class Progress:
 
 
 class Engine:
-    """Runs sequences on a device, each in a slot of the KV cache. Used by the thread that owns the runtime.
+    """Runs sequences on a device, each in a slot of the KV cache. Used by the thread that owns the device.
 
     Attributes:
         slots: how many sequences may be admitted at once.
@@ -35,24 +30,14 @@ class Engine:
         vocabulary: token ids are below this.
     """
 
-    def __init__(self, runtime: Runtime, layout: Layout, end_of_text: Iterable[int], slots: int = 1) -> None:
-        """Allocates the cache and binds every network for every slot.
-
-        Raises:
-            DeviceError: the device has no room for that many slots.
-        """
-        self.slots = slots
-        self.context = layout.context
-        self.vocabulary = layout.architecture.vocabulary
-        self._limits = Limits(frozenset(end_of_text), layout.context)
-        self._free = list(range(slots))
+    def __init__(self, forward: Forward, end_of_text: Iterable[int]) -> None:
+        self.slots = forward.slots
+        self.context = forward.context
+        self.vocabulary = forward.vocabulary
+        self._forward = forward
+        self._limits = Limits(frozenset(end_of_text), forward.context)
+        self._free = list(range(forward.slots))
         self._running: list[Sequence] = []
-        cache = KvCache(runtime, layout, slots)
-        single = [networks for networks in layout.steps if networks.batch == 1]
-        self._steps = {n.tokens: Step(runtime, layout, n, cache, slots) for n in single}
-        self._plan = PrefillPlan(_step_costs(single, layout.context), layout.context)
-        self._head = Head(runtime, layout, single[0])
-        self._lm_heads: dict[tuple[int, int], Launch] = {}
 
     @property
     def free_slots(self) -> int:
@@ -95,33 +80,15 @@ class Engine:
 
     def _advance(self, sequence: Sequence) -> Progress:
         """Reads what the cache does not hold yet, as far as one step goes; if that was all, adds a token."""
-        step = self._steps[self._plan.next_step(len(sequence.tokens) - sequence.cached)]
-        # Padding is written to the cache too. Where its end leaves no room for that, some rows are read again.
-        start = min(sequence.cached, self.context - step.tokens)
-        ids = sequence.tokens[start : start + step.tokens]
-        step.run(sequence.slot, ids, start)
-        sequence.cached = start + len(ids)
+        sequence.cached = self._forward.read(sequence.slot, sequence.tokens, sequence.cached)
         if sequence.cached < len(sequence.tokens):
             return Progress(sequence)
-        return Progress(sequence, [self._next_token(sequence, step, len(ids) - 1)])
-
-    def _next_token(self, sequence: Sequence, step: Step, last: int) -> Token:
-        """The token that follows the token `last` of a step."""
-        key = (step.tokens, last)
-        if key not in self._lm_heads:
-            self._lm_heads[key] = self._head.bind(step.hidden_states(last))
-        self._lm_heads[key].run()
-        token = self._head.choose(sequence)
+        token = self._choose(sequence)
         sequence.append(token)
-        return token
+        return Progress(sequence, [token])
 
-
-def _step_costs(networks: AbstractSequence[StepNetworks], context: int) -> dict[int, float]:
-    """What a step costs, by its tokens: the compiler's estimate if it made one for all of them.
-
-    Else what counts is how many steps there are, and among as many of them the tokens.
-    """
-    known = {n.tokens: n.cycles for n in networks if n.cycles is not None}
-    if len(known) == len(networks):
-        return {tokens: float(cycles) for tokens, cycles in known.items()}
-    return {n.tokens: float(context + n.tokens) for n in networks}
+    def _choose(self, sequence: Sequence) -> Token:
+        """The token to follow what was read last."""
+        if sequence.sampling.greedy_on_device:
+            return Token(self._forward.likeliest())
+        return sequence.sampler.choose(self._forward.logits(), sequence.tokens)

@@ -11,9 +11,9 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from time import monotonic
 
-from wizardtpud.engine.engine import Engine
+from wizardtpud.engine import Engine, make_engine
 from wizardtpud.errors import BundleError
-from wizardtpud.model import layout, loading
+from wizardtpud.model import loading
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability.exposition import Exposition
 from wizardtpud.observability.logging import log
@@ -124,9 +124,7 @@ class Daemon:
 
         device, library = self._configuration.device, self._configuration.library
         with loading.load(self._bundle, device, threads, on_progress, library) as runtime:
-            networks = layout.resolve(self._bundle.manifest, runtime.networks)
-            end_of_text = self._bundle.manifest.end_of_text
-            yield Engine(runtime, networks, end_of_text, self._configuration.slots)
+            yield make_engine(self._bundle.manifest, runtime, self._configuration.slots)
 
     async def _serve(self, ended: asyncio.Future[None]) -> None:
         """Until told to stop and the accepted requests are done, or until the device's thread ends."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from wizardtpud.device.runtime import Buffer, Runtime
 from wizardtpud.model.layout import Layout
 
@@ -23,11 +25,13 @@ class KvCache:
     neighbouring slots form a batch. Rows are never moved or cleared: attention masks hide what is stale.
 
     Attributes:
+        slots: how many sequences have room.
         row: elements of a token's keys (or values) in one layer.
     """
 
     def __init__(self, runtime: Runtime, layout: Layout, slots: int) -> None:
         numbers = layout.architecture
+        self.slots = slots
         self.row = numbers.kv_heads * numbers.head_dim
         self._slot_shape = (1, layout.context, numbers.kv_heads, numbers.head_dim)
         shape = (slots, *self._slot_shape[1:])
@@ -43,3 +47,9 @@ class KvCache:
             KeysValues(layer.keys.view(self._slot_shape, offset), layer.values.view(self._slot_shape, offset))
             for layer in self._layers
         ]
+
+    def clear(self, slot: int) -> None:
+        """Makes all rows of a slot zero."""
+        for layer in self.slot(slot):
+            for buffer in (layer.keys, layer.values):
+                buffer.write(np.zeros(buffer.shape, buffer.dtype))

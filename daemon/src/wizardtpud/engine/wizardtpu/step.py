@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from wizardtpud.device.runtime import Buffer, Launch, Runtime
-from wizardtpud.engine.attention_mask import AttentionMask
-from wizardtpud.engine.kv_cache import KeysValues, KvCache
+from wizardtpud.engine.wizardtpu.kv_cache import KeysValues, KvCache
+from wizardtpud.engine.wizardtpu.step_inputs import StepInputs
 from wizardtpud.model.layout import BlockNetwork, Layout, StepNetworks
-
-_INT32 = np.dtype(np.int32)
 
 
 @dataclass(frozen=True)
@@ -30,19 +26,15 @@ class Step:
     written where they belong in the cache. The input buffers serve all slots, for one step runs at a time.
     """
 
-    def __init__(
-        self, runtime: Runtime, layout: Layout, networks: StepNetworks, cache: KvCache, slots: int
-    ) -> None:
+    def __init__(self, runtime: Runtime, layout: Layout, networks: StepNetworks, cache: KvCache) -> None:
         self.tokens = networks.tokens
         self._row = cache.row
-        shape = (networks.batch, networks.tokens)
-        self._ids = runtime.allocate(shape, _INT32)
-        self._positions = runtime.allocate(shape, _INT32)
-        self._mask = AttentionMask(runtime, networks.tokens, layout.context, layout.dtype)
-        hidden_shape = (*shape, layout.architecture.hidden)
+        self._inputs = StepInputs(runtime, networks.tokens, layout.context, layout.dtype)
+        hidden_shape = (1, networks.tokens, layout.architecture.hidden)
         self._hidden = [runtime.allocate(hidden_shape, layout.dtype) for _ in range(2)]
-        self._embedding = runtime.bind(networks.embedding, [self._ids, self._positions], self._hidden[:1])
-        self._blocks = [self._bind(runtime, networks.blocks, cache.slot(slot)) for slot in range(slots)]
+        ids_and_positions = [self._inputs.ids, self._inputs.positions]
+        self._embedding = runtime.bind(networks.embedding, ids_and_positions, self._hidden[:1])
+        self._blocks = [self._bind(runtime, networks.blocks, cache.slot(slot)) for slot in range(cache.slots)]
 
     def run(self, slot: int, ids: Sequence[int], start: int) -> None:
         """Reads tokens into a slot.
@@ -56,7 +48,7 @@ class Step:
         Raises:
             DeviceError: a launch failed.
         """
-        self._write(ids, start)
+        self._inputs.write(ids, start)
         self._embedding.run()
         offset = start * self._row
         for block in self._blocks[slot]:
@@ -78,14 +70,7 @@ class Step:
             source, target = self._hidden[index % 2], self._hidden[(index + 1) % 2]
             own = layers[first : first + block.layers]
             rows = [buffer for layer in own for buffer in (layer.keys, layer.values)]
-            launch = runtime.bind(block.name, [source, self._mask.buffer, *rows], [target, *rows])
+            launch = runtime.bind(block.name, [source, self._inputs.mask, *rows], [target, *rows])
             bound.append(_BoundBlock(launch, range(1, 1 + len(rows))))
             first += block.layers
         return bound
-
-    def _write(self, ids: Sequence[int], start: int) -> None:
-        # Padding repeats the last token: where activations are quantized together, it cannot widen their range.
-        padded = [*ids, *[ids[-1]] * (self.tokens - len(ids))]
-        self._ids.write(np.array([padded], _INT32))
-        self._positions.write(np.arange(start, start + self.tokens, dtype=_INT32)[np.newaxis])
-        self._mask.show(start)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from wizardtpud.engine import Engine, Sampling
-from wizardtpud.engine.prefill_plan import PrefillPlan
+from wizardtpud.engine.wizardtpu.forward import StepForward
+from wizardtpud.engine.wizardtpu.prefill_plan import PrefillPlan
 
 from tests.support.fake_runtime import fake_model
 
@@ -47,7 +48,7 @@ def test_a_full_large_step_is_not_padded_for_a_few_tokens() -> None:
 def test_the_engine_reads_by_cycles_if_it_knows_them(cycles: dict[int, int] | None, taken: list[int]) -> None:
     tokens = sum(taken)
     runtime, layout = fake_model(context=256, chunks=[1, 8, 64], cycles=cycles)
-    engine = Engine(runtime, layout, end_of_text=[0])
+    engine = Engine(StepForward(runtime, layout), end_of_text=[0])
     sequence = engine.admit([5] * tokens, Sampling(), max_new_tokens=1)
     while sequence.finish is None:
         engine.step()
