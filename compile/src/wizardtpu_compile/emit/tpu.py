@@ -98,7 +98,7 @@ class _Emitter:
         form = self._form
         mode = form.float.upper() if form.bits == 16 else f"W{form.bits}{form.float.upper()}"
         attributes = (
-            'module.addr_mode = "io_alone"',
+            'module.addr_mode = "io_reloc"',
             "module.asymmetric = false",
             'module.chip = "bm1684x"',
             "module.cores = 1 : i64",
