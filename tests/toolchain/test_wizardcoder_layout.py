@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,16 +12,20 @@ from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.frontend.onnx_frontend import BMODEL_NAME, build_network, combine
 from wizardtpu_compile.network.wizardcoder_tpu import stages
 from wizardtpu_compile.precision import WeightFormat
-from wizardtpud.device.bmrt import BmrtLibrary
+from wizardtpu_compile.targets.manifest import architecture_of
+from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
+from wizardtpud.engine import Engine, Sampling
+from wizardtpud.engine.wizardcoder_tpu.forward import WizardcoderForward
+from wizardtpud.model.wizardcoder_layout import resolve_wizardcoder
 
 from tests.support.random_checkpoint import write_random_checkpoint
 from tests.support.reference_gpt_bigcode import ReferenceModel
 from tests.support.toolchain import require_onnx_frontend
-from tests.support.wizardcoder_runner import WizardcoderRunner
 
 CONTEXT, HIDDEN, HEADS, LAYERS = 32, 128, 4, 2
 WIDTH = 2 * HIDDEN // HEADS  # of a row of the cache: key and value
 PROMPT = [26, 83, 209, 168, 88]  # each token of the answer leads by 0.2 in the logits: more than float16 rounds
+OTHER_PROMPT = [143, 12, 77, 201]
 HALF = WeightFormat(16, None, "f16")
 
 
@@ -59,15 +64,37 @@ def bmodel(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory / "all.bmodel"
 
 
-def test_tokens_are_those_of_the_float_reference(checkpoint: Path, bmodel: Path) -> None:
+@pytest.fixture
+def engine(checkpoint: Path, bmodel: Path) -> Iterator[Engine]:
+    architecture = architecture_of(Checkpoint.open(checkpoint))
     library = BmrtLibrary.load(require_onnx_frontend().simulator)
-    with WizardcoderRunner(
-        bmodel, library, context=CONTEXT, layers=LAYERS, hidden=HIDDEN, head_dim=HIDDEN // HEADS
-    ) as runner:
-        answer = runner.greedy(PROMPT, 8)
-    expected = ReferenceModel(checkpoint).greedy(PROMPT, 8)
-    assert answer == expected
-    assert len(set(expected)) > 3  # equal by chance or by repetition it is not
+    with BmrtRuntime(bmodel, library, shared_memory=True) as runtime:
+        layout = resolve_wizardcoder(architecture, CONTEXT, runtime.networks)
+        yield Engine(WizardcoderForward(runtime, layout, architecture.vocabulary, slots=2), end_of_text=[])
+
+
+def test_tokens_are_those_of_the_float_reference(checkpoint: Path, engine: Engine) -> None:
+    """Of two sequences side by side; then of one in a slot where another has been."""
+    reference = ReferenceModel(checkpoint)
+    expected = [reference.greedy(prompt, 5) for prompt in (PROMPT, OTHER_PROMPT)]
+    assert len({*expected[0], *expected[1]}) > 3  # equal by chance or by repetition they are not
+    assert answers(engine, PROMPT, OTHER_PROMPT) == expected
+    assert answers(engine, OTHER_PROMPT) == expected[1:]
+
+
+def test_the_context_can_be_filled(checkpoint: Path, engine: Engine) -> None:
+    prompt = [*PROMPT, *PROMPT, *PROMPT, *PROMPT, *PROMPT, *OTHER_PROMPT]
+    assert len(prompt) == CONTEXT - 3
+    assert answers(engine, prompt, count=CONTEXT) == [ReferenceModel(checkpoint).greedy(prompt, 3)]
+
+
+def answers(engine: Engine, *prompts: Sequence[int], count: int = 5) -> list[list[int]]:
+    sequences = [engine.admit(prompt, Sampling(), count) for prompt in prompts]
+    while any(sequence.finish is None for sequence in sequences):
+        engine.step()
+    for sequence in sequences:
+        engine.release(sequence)
+    return [sequence.generated for sequence in sequences]
 
 
 def test_networks_stages_and_types_are_the_published_ones(bmodel: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from wizardtpu_compile.options.tpu import NetLayout
 from wizardtpu_compile.precision import WeightFormat
 
-# In layout "wizardtpu" inputs and outputs are wherever a launch says, and have the type the network computes in; in the
+# In layout "wizardtpu" inputs and outputs are wherever a launch says, of the type the network computes in; in the
 # other one they are float32 and lie in the memory that networks share.
 _LAYOUT_ARGUMENTS: Mapping[NetLayout, tuple[str, ...]] = {
     "wizardtpu": ("--quant_input", "--quant_output", "--addr_mode", "io_reloc"),

@@ -43,7 +43,7 @@ class ManifestMaker:
             format=FORMAT,
             name=self.name,
             target=target,
-            architecture=_architecture(self._checkpoint),
+            architecture=architecture_of(self._checkpoint),
             quantization=quantization,
             context=self.context,
             chat_template=self.chat_template,
@@ -55,7 +55,8 @@ class ManifestMaker:
         )
 
 
-def _architecture(checkpoint: Checkpoint) -> Architecture:
+def architecture_of(checkpoint: Checkpoint) -> Architecture:
+    """The numbers of a checkpoint's network."""
     config = checkpoint.config
     return Architecture(
         family=config.model_type,

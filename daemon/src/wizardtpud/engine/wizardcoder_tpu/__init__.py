@@ -1,0 +1,1 @@
+"""The forward pass over the networks of the published WizardCoder bmodels."""
