@@ -1,1 +1,1 @@
-"""Metrics of the request path, their exposition over HTTP, and structured logs."""
+"""Metrics of the request path, their exposition over HTTP, structured logs, and what is known of a device."""

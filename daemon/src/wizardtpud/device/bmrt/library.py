@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 from collections.abc import Mapping
-from ctypes import POINTER, c_bool, c_char_p, c_int, c_size_t, c_uint, c_uint32, c_void_p
+from ctypes import POINTER, c_bool, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint32, c_void_p
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from typing_extensions import Self
 
 from wizardtpud.device.bmrt.floating_point import kept_arithmetic
-from wizardtpud.device.bmrt.structures import Memory, NetworkInfo, Tensor
+from wizardtpud.device.bmrt.structures import DeviceStat, Memory, NetworkInfo, Tensor
 from wizardtpud.errors import DeviceError
 
 _BMLIB, _BMRT = "libbmlib.so.0", "libbmrt.so"
@@ -70,6 +70,19 @@ _BMLIB_FUNCTIONS = {
     "bm_memcpy_d2d_byte": _status(c_void_p, Memory, c_size_t, Memory, c_size_t, c_size_t),
     "bm_thread_sync": _status(c_void_p),
 }
+_TELEMETRY_FUNCTIONS = {
+    "bm_get_stat": _status(c_void_p, POINTER(DeviceStat)),
+    "bm_get_chip_temp": _status(c_void_p, POINTER(c_uint)),
+    "bm_get_board_temp": _status(c_void_p, POINTER(c_uint)),
+    "bm_get_tpu_power": _status(c_void_p, POINTER(c_float)),
+    "bm_get_board_power": _status(c_void_p, POINTER(c_uint)),
+    "bm_get_clk_tpu_freq": _status(c_void_p, POINTER(c_int)),
+    "bm_get_status": _status(c_void_p, POINTER(c_int)),
+    "bm_get_driver_version": _status(c_void_p, POINTER(c_int)),
+    "libbmlib_version": _plain(c_char_p),
+}
+"""Also of libbmlib, but an older one may lack some of them."""
+
 _BMRT_FUNCTIONS = {
     "bmrt_create_ex": _plain(c_void_p, POINTER(c_void_p), c_int),
     "bmrt_destroy": _plain(None, c_void_p),
@@ -110,6 +123,7 @@ class BmrtLibrary:
             raise DeviceError(f"{directory} is not a directory; it must be the one with {_BMLIB} and {_BMRT}")
         with kept_arithmetic():
             bmlib = _load(directory / _BMLIB, _BMLIB_FUNCTIONS)
+            declare_telemetry(bmlib)
             bmrt = _load(directory / _BMRT, _BMRT_FUNCTIONS)
         return cls(directory, (directory / SIMULATOR_NAME).exists(), bmlib, bmrt)
 
@@ -130,7 +144,14 @@ def _load(path: Path, functions: Mapping[str, _Declaration]) -> ctypes.CDLL:
     return library
 
 
-def _declare(library: ctypes.CDLL, name: str, declaration: _Declaration) -> None:
+def declare_telemetry(bmlib: Any) -> None:
+    """Declares those of the functions which tell about a device that this library has."""
+    for name, declaration in _TELEMETRY_FUNCTIONS.items():
+        if hasattr(bmlib, name):
+            _declare(bmlib, name, declaration)
+
+
+def _declare(library: Any, name: str, declaration: _Declaration) -> None:
     function = getattr(library, name)
     function.argtypes, function.restype = declaration.arguments, declaration.result
     if declaration.checked:

@@ -1,0 +1,102 @@
+"""What libbmlib says of a device."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from ctypes import c_float, c_int, c_uint
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wizardtpud.device.bmrt.device import Device
+from wizardtpud.device.bmrt.structures import DeviceStat
+from wizardtpud.device.telemetry import plausible
+from wizardtpud.device.telemetry.file_readings import find_files
+from wizardtpud.device.telemetry.telemetry import Telemetry
+from wizardtpud.errors import DeviceError
+from wizardtpud.observability.device_reading import DeviceReading
+
+_MIB = 2**20
+_BUILD = re.compile(r"libbmlib_version:([\w.]+).*\bcommit:([0-9a-f]{12})", re.ASCII)
+
+_NO_STAT = DeviceStat(utilization=-1)
+"""Nothing in it is plausible."""
+
+Value = TypeVar("Value")
+
+
+class BmlibReadings:
+    """A device as its library sees it; of a closed one, and of what an older library cannot tell, nothing.
+
+    Args:
+        device: its number.
+        opened: the devices opened together with it.
+        place: its place among them.
+    """
+
+    def __init__(self, device: int, opened: Device, place: int = 0) -> None:
+        self._device = device
+        self._opened = opened
+        self._place = place
+
+    def read(self) -> DeviceReading:
+        if not self._opened.close.alive:
+            return DeviceReading(self._device)
+        stat = self._ask("bm_get_stat", DeviceStat) or _NO_STAT
+        total, used = plausible.memory(stat.memory_total * _MIB, stat.memory_used * _MIB)
+        return DeviceReading(
+            self._device,
+            "library",
+            utilization=plausible.utilization(stat.utilization),
+            memory_used=used,
+            memory_total=total,
+            chip_temperature=self._number("bm_get_chip_temp", c_uint, plausible.temperature),
+            board_temperature=self._number("bm_get_board_temp", c_uint, plausible.temperature),
+            tpu_power=self._number("bm_get_tpu_power", c_float, plausible.power),
+            board_power=self._number("bm_get_board_power", c_uint, plausible.power),
+            tpu_clock=self._number("bm_get_clk_tpu_freq", c_int, plausible.clock),
+            fault=self._number("bm_get_status", c_int, bool),  # a bit for each thing that is wrong
+            driver_version=self._number("bm_get_driver_version", c_int, _driver_version),
+            library_version=self._library_version(),
+        )
+
+    def _number(self, function: str, kind: Any, meaning: Callable[[Any], Value | None]) -> Value | None:
+        number = self._ask(function, kind)
+        return None if number is None else meaning(number.value)
+
+    def _ask(self, function: str, kind: Any) -> Any:
+        """What a function writes where its second argument points; None if it is not there, or fails."""
+        ask, answer = getattr(self._opened.library.bmlib, function, None), kind()
+        if ask is None:
+            return None
+        try:
+            ask(self._opened.handles[self._place], answer)
+        except DeviceError:
+            return None
+        return answer
+
+    def _library_version(self) -> str | None:
+        tell = getattr(self._opened.library.bmlib, "libbmlib_version", None)
+        match = _BUILD.match((tell() or b"").decode("ascii", errors="replace")) if tell else None
+        return f"libbmlib {match[1]} ({match[2]})" if match else None
+
+
+def telemetry_of(devices: Sequence[int], opened: Device, root: Path = Path("/")) -> tuple[Telemetry, ...]:
+    """The telemetry of devices that were opened together.
+
+    Args:
+        devices: their numbers.
+        opened: the devices, in the same order.
+        root: of the file system with `proc` and `sys`.
+    """
+    if opened.library.simulated:
+        return tuple(Telemetry(device) for device in devices)
+    return tuple(
+        Telemetry(device, find_files(device, root), BmlibReadings(device, opened, place))
+        for place, device in enumerate(devices)
+    )
+
+
+def _driver_version(packed: int) -> str | None:
+    """Three numbers in one, as the driver's BM_DRIVER_VERSION has them."""
+    return f"{packed >> 16}.{packed >> 8 & 0xFF}.{packed & 0xFF}" if packed > 0 else None
