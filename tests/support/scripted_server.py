@@ -28,6 +28,7 @@ class ScriptedService(GenerationServiceServicer):
     def __init__(self) -> None:
         self.scripts: list[Script] = [answer("Hello.")]
         self.requests: list[Message] = []
+        self.devices: list[wire.DeviceStatus] = []
         self.unary: Callable[[Any], object] = lambda _context: None
         self.ended = threading.Event()
 
@@ -53,7 +54,9 @@ class ScriptedService(GenerationServiceServicer):
 
     def GetStatus(self, request: wire.GetStatusRequest, context: Any) -> wire.GetStatusResponse:
         self.unary(context)
-        response = wire.GetStatusResponse(state=wire.SERVING_STATE_SERVING, version="0.1.0", queue_capacity=16)
+        response = wire.GetStatusResponse(
+            state=wire.SERVING_STATE_SERVING, version="0.1.0", queue_capacity=16, devices=self.devices
+        )
         response.started_at.FromSeconds(1_700_000_000)
         return response
 

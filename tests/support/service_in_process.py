@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -14,6 +14,7 @@ from wizardtpu.v1 import generation_pb2_grpc as stubs
 from wizardtpud.engine.engine import Engine
 from wizardtpud.engine.wizardtpu.forward import StepForward
 from wizardtpud.model.bundle import Bundle
+from wizardtpud.observability.device_reading import DeviceReading
 from wizardtpud.observability.metrics import Metrics
 from wizardtpud.rpc.journal import Journal
 from wizardtpud.rpc.prompts import Prompts
@@ -54,7 +55,13 @@ class Service:
 
 @asynccontextmanager
 async def service_in_process(
-    directory: Path, *, slots: int = 1, context: int = 64, queue_capacity: int = 4, stream_buffer: int = 64
+    directory: Path,
+    *,
+    slots: int = 1,
+    context: int = 64,
+    queue_capacity: int = 4,
+    stream_buffer: int = 64,
+    devices: Sequence[DeviceReading] = (),
 ) -> AsyncIterator[Service]:
     """Serves on a socket in `directory`; the vocabulary has 320 tokens, and the end of the text is 0."""
     runtime, layout = fake_model(VOCABULARY, context)
@@ -73,6 +80,7 @@ async def service_in_process(
         scheduler=scheduler,
         serving=serving,
         journal=Journal(metrics),
+        devices=lambda: devices,
         slots=slots,
         stream_buffer=stream_buffer,
         version="1.2.3",

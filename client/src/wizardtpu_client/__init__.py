@@ -36,7 +36,7 @@ from wizardtpu_client.events import (
 )
 from wizardtpu_client.request import Message
 from wizardtpu_client.retry import Retry
-from wizardtpu_client.server import Model, ServingState, Status, Tokens
+from wizardtpu_client.server import DeviceStatus, Model, ServingState, Status, Tokens
 from wizardtpu_client.stream import AsyncGenerationStream, GenerationStream
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "ConnectionFailed",
     "DeadlineExceeded",
     "Delta",
+    "DeviceStatus",
     "Event",
     "FieldViolation",
     "FinishReason",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timezone
 from enum import Enum
 
@@ -48,8 +48,37 @@ class ServingState(str, Enum):
 
 
 @dataclass(frozen=True)
+class DeviceStatus:
+    """What a device that runs the model says of itself; what it does not say is None.
+
+    source: what was asked first: the driver's files, "pcie" for a card or "soc", or the vendor's "library".
+    utilization: share of its time in which the TPU worked lately, 0 to 1. Memory is in bytes, temperatures
+    in degrees Celsius, power in watts, the clock in hertz; those of the board are of all its chips.
+    fault: whether the device is not to be trusted any more.
+    """
+
+    device: int
+    source: str | None
+    utilization: float | None
+    memory_used: int | None
+    memory_total: int | None
+    chip_temperature: float | None
+    board_temperature: float | None
+    tpu_power: float | None
+    board_power: float | None
+    tpu_clock: float | None
+    fault: bool | None
+    driver_version: str | None
+    library_version: str | None
+
+
+@dataclass(frozen=True)
 class Status:
-    """What the daemon is doing now; the last two count since started_at (UTC, None if not told)."""
+    """What the daemon is doing now.
+
+    finished_requests, generated_tokens: since started_at (UTC, None if not told). devices: what runs the
+    model; none where that is the CPU.
+    """
 
     state: ServingState
     version: str
@@ -60,6 +89,7 @@ class Status:
     slots: int
     finished_requests: int
     generated_tokens: int
+    devices: tuple[DeviceStatus, ...] = ()
 
 
 _STATES = {
@@ -99,4 +129,12 @@ def status_of(response: wire.GetStatusResponse) -> Status:
         slots=response.slots,
         finished_requests=response.finished_requests,
         generated_tokens=response.generated_tokens,
+        devices=tuple(map(_device_of, response.devices)),
     )
+
+
+def _device_of(message: wire.DeviceStatus) -> DeviceStatus:
+    """The message, whose fields have the same names; None where it is unset."""
+    told = {field.name: value for field, value in message.ListFields()}
+    others = [field.name for field in fields(DeviceStatus) if field.name != "device"]
+    return DeviceStatus(message.device, **{name: told.get(name) for name in others})

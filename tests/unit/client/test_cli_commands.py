@@ -6,6 +6,7 @@ import json
 
 import pytest
 from grpc import StatusCode
+from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu_client.cli.exit_code import ExitCode
 
 from tests.support.scripted_server import ScriptedServer, delta, play, queued, refuse, started, until_cancelled
@@ -31,7 +32,65 @@ def test_status_json(run: Run) -> None:
         "slots": 0,
         "finished_requests": 0,
         "generated_tokens": 0,
+        "devices": [],
     }
+
+
+DEVICE = wire.DeviceStatus(
+    device=2,
+    source="pcie",
+    utilization=0.97,
+    memory_used=9 * 2**30,
+    memory_total=15 * 2**30,
+    chip_temperature=54,
+    board_temperature=47,
+    tpu_power=23.4,
+    board_power=31,
+    tpu_clock=950e6,
+    fault=False,
+    driver_version="0.5.1",
+)
+LINE = (
+    "device 2  97% busy, 9.0 of 15.0 GiB, chip 54 °C, board 47 °C, TPU 23 W, board 31 W, "
+    "clock 950 MHz, driver 0.5.1"
+)
+
+
+@pytest.mark.parametrize(
+    ("device", "line"),
+    [
+        (DEVICE, LINE),
+        (wire.DeviceStatus(utilization=0.0, tpu_power=0.0), "device 0  0% busy, TPU 0 W"),
+        (wire.DeviceStatus(fault=True, chip_temperature=95), "device 0  FAULT, chip 95 °C"),
+        (wire.DeviceStatus(device=1), "device 1  says nothing of itself"),
+    ],
+)
+def test_status_has_a_line_for_each_device(
+    server: ScriptedServer, run: Run, device: wire.DeviceStatus, line: str
+) -> None:
+    server.service.devices = [device, wire.DeviceStatus(device=9)]
+    assert run("status").out.splitlines()[-2:] == [line, "device 9  says nothing of itself"]
+
+
+def test_status_json_has_null_for_what_a_device_does_not_say(server: ScriptedServer, run: Run) -> None:
+    server.service.devices = [wire.DeviceStatus(utilization=0.25, memory_used=0, memory_total=2**40)]
+    assert json.loads(run("status", "--json").out)["devices"] == [
+        {
+            "device": 0,
+            "source": None,
+            "utilization": 0.25,
+            "memory_used": 0,
+            "memory_total": 2**40,
+            "chip_temperature": None,
+            "board_temperature": None,
+            "tpu_power": None,
+            "board_power": None,
+            "tpu_clock": None,
+            "fault": None,
+            "driver_version": None,
+            "library_version": None,
+        }
+    ]
 
 
 def test_model(run: Run) -> None:

@@ -173,6 +173,21 @@ def test_the_other_methods(server: ScriptedServer, client: w.Client) -> None:
     ]
 
 
+def test_what_a_device_does_not_say_is_none(server: ScriptedServer, client: w.Client) -> None:
+    server.service.devices = [
+        wire.DeviceStatus(utilization=0.0, fault=False, source="soc"),
+        wire.DeviceStatus(device=1),
+    ]
+    known, unknown = client.status().devices
+    assert (known.device, known.utilization, known.fault, known.source) == (0, 0.0, False, "soc")
+    assert unknown.device == 1
+    assert {value for name, value in vars(unknown).items() if name != "device"} == {None}
+
+
+def test_a_device_has_every_field_of_the_wire() -> None:
+    assert set(w.DeviceStatus.__annotations__) == set(wire.DeviceStatus.DESCRIPTOR.fields_by_name)
+
+
 async def test_asyncio_other_methods(server: ScriptedServer) -> None:
     async with w.AsyncClient(server.address) as client:
         assert (await client.tokenize("ab")).ids == (5, 6)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -8,8 +9,10 @@ from wizardtpud.engine.sampling import Sampling
 from wizardtpud.engine.sequence import FinishReason
 from wizardtpud.engine.token import Token
 from wizardtpud.model.bundle import Bundle
+from wizardtpud.observability.device_reading import DeviceReading
 from wizardtpud.rpc.messages import (
     delta_message,
+    device_message,
     finished_message,
     model_message,
     queued_message,
@@ -120,3 +123,16 @@ def test_the_model_is_what_the_manifest_says() -> None:
         chat_template=manifest.chat_template,
         bundle_digest="d1",
     )
+
+
+def test_a_device_says_what_it_knows() -> None:
+    message = device_message(DeviceReading(2, "pcie", utilization=0.0, memory_total=2**40, fault=False))
+
+    assert message == wire.DeviceStatus(device=2, source="pcie", utilization=0.0, memory_total=2**40, fault=False)
+    assert message.HasField("utilization")
+    assert message.HasField("fault")
+    assert not message.HasField("chip_temperature")
+
+
+def test_the_wire_has_every_field_of_a_reading_under_its_own_name() -> None:
+    assert {field.name for field in fields(DeviceReading)} == set(wire.DeviceStatus.DESCRIPTOR.fields_by_name)

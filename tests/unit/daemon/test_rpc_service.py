@@ -14,6 +14,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpud.errors import DeviceError
+from wizardtpud.observability.device_reading import DeviceReading
 from wizardtpud.observability.outcome import Outcome
 from wizardtpud.rpc.serving import ServingState
 
@@ -261,6 +262,17 @@ async def test_status_and_model(service: Service) -> None:
     assert (status.finished_requests, status.generated_tokens) == (1, 3)
     assert status.started_at.ToDatetime(timezone.utc) == datetime(2026, 1, 2, tzinfo=timezone.utc)
     assert (model.name, model.bundle_digest) == ("small", "d1")
+
+
+async def test_status_of_devices(tmp_path: Path) -> None:
+    readings = [DeviceReading(0, "pcie", utilization=0.5), DeviceReading(1)]
+    async with service_in_process(tmp_path, devices=readings) as service:
+        status = await service.stub.GetStatus(wire.GetStatusRequest())
+
+    assert list(status.devices) == [
+        wire.DeviceStatus(device=0, source="pcie", utilization=0.5),
+        wire.DeviceStatus(device=1),
+    ]
 
 
 @pytest.mark.parametrize("name", ["", SERVICE])

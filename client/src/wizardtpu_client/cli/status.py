@@ -7,6 +7,7 @@ import dataclasses
 import json
 import sys
 
+from wizardtpu_client.cli.devices import device_line
 from wizardtpu_client.cli.exit_code import ExitCode
 from wizardtpu_client.cli.printer import Printer
 from wizardtpu_client.cli.waiting import Waiting
@@ -27,10 +28,11 @@ def _json(now: Status) -> str:
 
 def _table(now: Status, address: str) -> str:
     since = f"{now.started_at.astimezone():%Y-%m-%d %H:%M:%S}" if now.started_at else "unknown"
-    return (
+    text = (
         f"wizardtpud {now.version} at {address}: {now.state.value}\n"
         f"queue     {now.queue_depth} of {now.queue_capacity} places taken\n"
         f"running   {now.running} of {now.slots} slots\n"
         f"since     {since}\n"
         f"done      {now.finished_requests} requests, {now.generated_tokens} tokens"
     )
+    return "\n".join((text, *map(device_line, now.devices)))

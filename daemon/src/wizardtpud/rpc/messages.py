@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from google.protobuf.duration_pb2 import Duration
 from wizardtpu.v1 import generation_pb2 as wire
 
 from wizardtpud.engine.sequence import FinishReason
 from wizardtpud.engine.token import Token
 from wizardtpud.model.bundle import Bundle
+from wizardtpud.observability.device_reading import DeviceReading
 from wizardtpud.scheduling.events import Delta, Finished, Queued, Started
 from wizardtpud.scheduling.request import Request
 
@@ -66,6 +69,11 @@ def model_message(bundle: Bundle) -> wire.GetModelResponse:
         chat_template=manifest.chat_template,
         bundle_digest=bundle.digest,
     )
+
+
+def device_message(reading: DeviceReading) -> wire.DeviceStatus:
+    """The reading, whose fields have the same names on the wire; one that is None stays unset."""
+    return wire.DeviceStatus(**asdict(reading))
 
 
 def _token(token: Token) -> wire.Token:

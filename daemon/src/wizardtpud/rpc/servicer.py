@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,10 +12,11 @@ from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu.v1 import generation_pb2_grpc as stubs
 
 from wizardtpud.model.bundle import Bundle
+from wizardtpud.observability.device_reading import DeviceReading
 from wizardtpud.observability.outcome import Outcome
 from wizardtpud.rpc.generation import Context, Generation
 from wizardtpud.rpc.journal import Journal
-from wizardtpud.rpc.messages import model_message
+from wizardtpud.rpc.messages import device_message, model_message
 from wizardtpud.rpc.prompts import Prompts
 from wizardtpud.rpc.serving import Serving, ServingState
 from wizardtpud.scheduling.scheduler import Scheduler
@@ -28,7 +31,11 @@ _STATES = {
 
 @dataclass(frozen=True)
 class GenerationServicer(stubs.GenerationServiceServicer):
-    """Everything the calls need, and nothing of their state."""
+    """Everything the calls need, and nothing of their state.
+
+    Attributes:
+        devices: reads what the devices say; called in a thread of its own, as some sensors are slow.
+    """
 
     bundle: Bundle
     tokenizer: Tokenizer
@@ -36,6 +43,7 @@ class GenerationServicer(stubs.GenerationServiceServicer):
     scheduler: Scheduler
     serving: Serving
     journal: Journal
+    devices: Callable[[], Sequence[DeviceReading]]
     slots: int
     stream_buffer: int
     version: str
@@ -63,6 +71,7 @@ class GenerationServicer(stubs.GenerationServiceServicer):
         return model_message(self.bundle)
 
     async def GetStatus(self, message: wire.GetStatusRequest, context: Any) -> wire.GetStatusResponse:
+        devices = await asyncio.to_thread(self.devices)
         status = wire.GetStatusResponse(
             state=_STATES[self.serving.state],
             version=self.version,
@@ -72,6 +81,7 @@ class GenerationServicer(stubs.GenerationServiceServicer):
             slots=self.slots,
             finished_requests=self.scheduler.finished_requests,
             generated_tokens=self.scheduler.generated_tokens,
+            devices=map(device_message, devices),
         )
         status.started_at.FromDatetime(self.started_at)
         return status

@@ -106,6 +106,7 @@ class Daemon:
             scheduler=self._scheduler,
             serving=self._serving,
             journal=Journal(self._metrics, self._tokenizer.decode if self._configuration.log_prompts else None),
+            devices=tuple,
             slots=self._configuration.slots,
             stream_buffer=self._configuration.stream_buffer,
             version=version("wizardtpud"),
