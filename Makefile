@@ -66,7 +66,7 @@ fmt: $(STAMP) ## Format the code
 	@$(BIN)/ruff check --quiet --fix --exit-zero .
 
 bench: $(STAMP) ## Measure serving, and write its part of docs/BENCHMARKS.md
-	-@$(MAKE) --silent .venv-reference/.ready
+	-@$(MAKE) --silent .venv-reference/.ready toolchain
 	@$(BIN)/python -m tests.bench
 
 bench-compile: toolchain ## Measure compiling, and write its part of docs/BENCHMARKS.md (minutes, 10 GB of disk)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 from wizardtpud.engine import Sampling, make_engine
 from wizardtpud.model.bundle import Bundle
@@ -23,8 +23,11 @@ class DecodeTraffic:
     model: str
     sampling: str
     launches: float
+    copies_to_device: float
     bytes_to_device: float
+    copies_to_host: float
     bytes_to_host: float
+    bytes_within_device: float
 
 
 def count_traffic(model: Model) -> list[DecodeTraffic]:
@@ -38,7 +41,7 @@ def count_traffic(model: Model) -> list[DecodeTraffic]:
             (fewer, before), (more, after) = (
                 _count(loop, runtime, model.prompts[0], n) for n in (1, model.max_new_tokens)
             )
-            counts.append(_per_token(model.name, name, after - before, more - fewer))
+            counts.append(per_token(model.name, name, after - before, more - fewer))
     return counts
 
 
@@ -51,11 +54,5 @@ def _count(
     return len(answer.tokens), runtime.traffic - before
 
 
-def _per_token(model: str, sampling: str, traffic: Traffic, tokens: int) -> DecodeTraffic:
-    return DecodeTraffic(
-        model,
-        sampling,
-        traffic.launches / tokens,
-        traffic.bytes_to_device / tokens,
-        traffic.bytes_to_host / tokens,
-    )
+def per_token(model: str, sampling: str, traffic: Traffic, tokens: int) -> DecodeTraffic:
+    return DecodeTraffic(model, sampling, *(count / tokens for count in astuple(traffic)))

@@ -90,13 +90,14 @@ def tiny(scratch: Path, requests: int) -> Model:
 def _random(name: str, scratch: Path, size: ModelSize, prompts: int, max_new_tokens: int) -> Model:
     checkpoint = scratch / f"{name}-checkpoint"
     if not checkpoint.exists():
-        _write_checkpoint(checkpoint, size)
+        write_checkpoint(checkpoint, size)
     generator = np.random.Generator(np.random.PCG64(0))
     ids = generator.integers(1, size.vocabulary, (prompts, _PROMPT_TOKENS))
     return Model(name, checkpoint, ids.tolist(), max_new_tokens, scratch)
 
 
-def _write_checkpoint(directory: Path, size: ModelSize) -> None:
+def write_checkpoint(directory: Path, size: ModelSize) -> None:
+    """Of a random model that never ends its text."""
     write_random_checkpoint(
         directory,
         hidden=size.hidden,

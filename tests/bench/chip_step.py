@@ -1,0 +1,68 @@
+"""What a decoded token costs the host and asks of the vendor's runtime, on the chip's own code path."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+from wizardtpu_compile.errors import ToolchainError
+from wizardtpu_compile.options import TpuOptions
+from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
+from wizardtpu_compile.toolchain.toolchain import Toolchain
+
+from tests.bench.decode_traffic import DecodeTraffic
+from tests.bench.model import write_checkpoint
+from tests.bench.plan import ModelSize
+from tests.bench.progress import say
+from tests.bench.series import Series
+from tests.support.faulty_bmrt import make_faulty_library
+
+
+@dataclass(frozen=True)
+class ChipStep:
+    """Of one greedy step; launches are counted, but not run."""
+
+    layers: int
+    context: int
+    traffic: DecodeTraffic
+    host_seconds: Series
+
+
+def measure_chip_step(size: ModelSize, tokens: int, scratch: Path) -> ChipStep | None:
+    """Measures in a process of its own, for the library's launches do nothing there; None without a toolchain."""
+    try:
+        toolchain = Toolchain.find(None)
+    except ToolchainError as error:
+        say(f"the chip's step is not measured: {error}")
+        return None
+    say(f"building {size.layers} layers for the chip")
+    checkpoint, bundle = scratch / "deep-checkpoint", scratch / "deep"
+    write_checkpoint(checkpoint, size)
+    options = TpuOptions(
+        quantize="f16",
+        context=size.positions,
+        prefill_chunks=(8,),
+        verify_tokens=0,
+        slots=1,
+        check_networks="none",
+    )
+    build_tpu_bundle(checkpoint, bundle, options, toolchain.directory)
+    library = make_faulty_library(toolchain.simulator, scratch / "library")
+    return _measure(size, tokens, bundle, library)
+
+
+def _measure(size: ModelSize, tokens: int, bundle: Path, library: Path) -> ChipStep:
+    result, fault = bundle.with_suffix(".json"), bundle.with_suffix(".fault")
+    words = [str(bundle), str(library), str(tokens), str(result)]
+    subprocess.run(
+        [sys.executable, "-m", "tests.bench.chip_probe", *words],
+        env={**os.environ, "WIZARDTPU_FAULT_FILE": str(fault)},
+        stdout=subprocess.DEVNULL,  # the vendor's chatter
+        check=True,
+    )
+    traffic, seconds = msgspec.json.decode(result.read_bytes(), type=tuple[DecodeTraffic, list[float]])
+    return ChipStep(size.layers, size.positions, traffic, Series(seconds))
