@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from wizardtpud.device.telemetry import Telemetry
+
 OnProgress = Callable[[int, int], None]
 """Hears of long work as it goes on: bytes done, and bytes in all."""
 
@@ -131,6 +133,8 @@ class Runtime(ABC):
     """A loaded model on a device. Used by one thread at a time: the one that owns the device."""
 
     networks: Mapping[str, Network]
+    telemetry: Sequence[Telemetry] = ()
+    """Of each of the devices, if there is any."""
 
     @abstractmethod
     def allocate(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Buffer:

@@ -10,6 +10,7 @@ from weakref import finalize
 
 from wizardtpud.device.bmrt.floating_point import kept_arithmetic
 from wizardtpud.device.bmrt.library import BmrtLibrary
+from wizardtpud.device.bmrt.memory_budget import MemoryBudget, free_memory
 from wizardtpud.device.bmrt.structures import Memory
 from wizardtpud.errors import DeviceError
 
@@ -25,6 +26,7 @@ class Device:
     Attributes:
         library: the functions that drive it.
         handles: of the devices, in the order given.
+        memory: what is left of that of the first device, as far as it was asked for here.
         close: closes everything. Calling it again does nothing.
     """
 
@@ -44,6 +46,7 @@ class Device:
         try:
             with kept_arithmetic():  # opening a device loads more libraries
                 self._open(indices)
+            self.memory = MemoryBudget(indices[0], free_memory(library, self.handle))
         except BaseException:
             self.close()
             raise
@@ -71,6 +74,7 @@ class Device:
         """
         if not 0 < size <= _LARGEST:
             raise DeviceError(f"cannot allocate {size} bytes: one tensor takes 1 to {_LARGEST} bytes")
+        self.memory.take(size, "a tensor")
         memory, bmlib = Memory(), self.library.bmlib
         try:
             bmlib.bm_malloc_device_byte(self.handle, memory, size)

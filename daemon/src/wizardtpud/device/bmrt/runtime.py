@@ -15,6 +15,7 @@ from wizardtpud.device.bmrt.launch import BmrtLaunch
 from wizardtpud.device.bmrt.library import BmrtLibrary
 from wizardtpud.device.bmrt.structures import Memory, NetworkInfo
 from wizardtpud.device.runtime import Buffer, Launch, Network, Packed, Runtime, Stage, TensorSpec
+from wizardtpud.device.telemetry.bmlib import telemetry_of
 from wizardtpud.errors import DeviceError
 
 _SHARE_MEMORY = 1  # BM_RUNTIME_SHARE_MEM
@@ -28,7 +29,13 @@ class BmrtRuntime(Runtime):
     """
 
     def __init__(
-        self, model: Path, library: BmrtLibrary, devices: Sequence[int] = (0,), shared_memory: bool = False
+        self,
+        model: Path,
+        library: BmrtLibrary,
+        devices: Sequence[int] = (0,),
+        *,
+        shared_memory: bool = False,
+        device_bytes: int = 0,
     ) -> None:
         """Opens the devices and loads the model.
 
@@ -37,14 +44,17 @@ class BmrtRuntime(Runtime):
             library: what drives the devices.
             devices: numbers of the devices; as many as the bmodel was compiled for.
             shared_memory: whether networks share one memory for what lies between their inputs and outputs.
+            device_bytes: what loading takes of each device's memory, as far as it is known.
 
         Raises:
-            DeviceError: there is no such device, or it cannot load the file.
+            DeviceError: there is no such device, it has no room for the model, or cannot load the file.
         """
         if not model.is_file():
             raise DeviceError(f"there is no file {model}")
         self._device = Device(library, devices)
         try:
+            self._device.memory.take(device_bytes, model.name)
+            self.telemetry = telemetry_of(devices, self._device)
             self._runtime = _load(self._device, model, shared_memory)
             self.networks = {network.name: network for network in _networks(library.bmrt, self._runtime)}
         except BaseException:
