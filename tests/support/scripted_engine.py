@@ -35,6 +35,10 @@ class ScriptedEngine(Engine):
         self._script = iter(script)
         self._drafted = drafted
 
+    def plays(self, script: Iterable[Action]) -> None:
+        """Replaces the script."""
+        self._script = iter(script)
+
     def step(self) -> list[Progress]:
         next(self._script, nothing)()
         progresses = {progress.sequence: progress for progress in super().step()}

@@ -72,7 +72,7 @@ async def service_in_process(
         with runtime:
             yield Engine(StepForward(runtime, layout, slots), [0])
 
-    scheduler, serving, metrics = Scheduler(queue_capacity), Serving([SERVICE.full_name]), Metrics()
+    scheduler, serving, metrics = Scheduler(queue_capacity, slots), Serving([SERVICE.full_name]), Metrics()
     servicer = GenerationServicer(
         bundle=Bundle(directory, small_bundle.manifest(), digest="d1"),
         tokenizer=tokenizer,
@@ -81,7 +81,6 @@ async def service_in_process(
         serving=serving,
         journal=Journal(metrics),
         devices=lambda: devices,
-        slots=slots,
         stream_buffer=stream_buffer,
         version="1.2.3",
         started_at=datetime(2026, 1, 2, tzinfo=timezone.utc),

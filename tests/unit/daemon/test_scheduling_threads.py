@@ -54,6 +54,12 @@ class Opener:
             self.closed_in = threading.get_ident()
 
 
+def failing_engine() -> ScriptedEngine:
+    engine = ScriptedEngine()
+    engine.runtime.failure = "gone"
+    return engine
+
+
 def request_with_mailbox(max_new_tokens: int | None = 3) -> tuple[Request, Mailbox]:
     request, _ = recorded_request([1], max_new_tokens)
     request.outlet = mailbox = Mailbox()
@@ -61,7 +67,7 @@ def request_with_mailbox(max_new_tokens: int | None = 3) -> tuple[Request, Mailb
 
 
 def test_an_idle_scheduler_wakes_up_for_a_request() -> None:
-    scheduler, opener = Scheduler(4), Opener()
+    scheduler, opener = Scheduler(4, slots=1), Opener()
     device = DeviceThread(opener, scheduler)
     device.start()
     device.loaded.result(PATIENCE)
@@ -77,7 +83,7 @@ def test_an_idle_scheduler_wakes_up_for_a_request() -> None:
 
 @pytest.mark.parametrize("end", [Scheduler.drain, Scheduler.stop])
 def test_an_idle_scheduler_ends_when_told(end: object) -> None:
-    scheduler, opener = Scheduler(4), Opener()
+    scheduler, opener = Scheduler(4, slots=1), Opener()
     device = DeviceThread(opener, scheduler)
     device.start()
     device.loaded.result(PATIENCE)
@@ -89,7 +95,7 @@ def test_an_idle_scheduler_ends_when_told(end: object) -> None:
 
 
 def test_a_daemon_told_to_stop_while_it_loads_serves_nobody() -> None:
-    scheduler = Scheduler(4)
+    scheduler = Scheduler(4, slots=1)
     device = DeviceThread(Opener(), scheduler)
     request, mailbox = request_with_mailbox()
     scheduler.submit(request)
@@ -104,7 +110,7 @@ def test_a_daemon_told_to_stop_while_it_loads_serves_nobody() -> None:
 
 @pytest.mark.parametrize("end", [Scheduler.drain, Scheduler.stop])
 def test_a_load_ends_where_it_learns_that_it_is_not_wanted(end: Callable[[Scheduler], None]) -> None:
-    scheduler, loading, told = Scheduler(4), threading.Event(), threading.Event()
+    scheduler, loading, told = Scheduler(4, slots=1), threading.Event(), threading.Event()
 
     def open_engine() -> AbstractContextManager[Engine]:
         scheduler.check_wanted()
@@ -128,7 +134,7 @@ def test_a_device_that_cannot_be_opened() -> None:
     def open_engine() -> AbstractContextManager[Engine]:
         raise BundleError("the bundle is broken")
 
-    device = DeviceThread(open_engine, Scheduler(4))
+    device = DeviceThread(open_engine, Scheduler(4, slots=1))
 
     device.start()
 
@@ -138,8 +144,7 @@ def test_a_device_that_cannot_be_opened() -> None:
 
 
 def test_a_device_that_fails_is_closed() -> None:
-    scheduler, opener = Scheduler(4), Opener()
-    opener.engine.runtime.failure = "gone"
+    scheduler, opener = Scheduler(4, slots=1), Opener(failing_engine())
     device = DeviceThread(opener, scheduler)
     request, mailbox = request_with_mailbox()
     scheduler.submit(request)
@@ -155,9 +160,11 @@ def test_a_device_that_fails_is_closed() -> None:
 
 
 def test_clients_of_many_threads_that_come_and_go() -> None:
-    scheduler, opener = Scheduler(1000), Opener(ScriptedEngine(slots=3, context=256))
-    device = DeviceThread(opener, scheduler)
-    device.start()
+    openers = [Opener(ScriptedEngine(slots=3, context=256)) for _ in range(2)]
+    scheduler = Scheduler(1000, slots=6)
+    devices = [DeviceThread(opener, scheduler) for opener in openers]
+    for device in devices:
+        device.start()
     together = threading.Barrier(8)
     failures: queue.SimpleQueue[str] = queue.SimpleQueue()
 
@@ -179,7 +186,42 @@ def test_clients_of_many_threads_that_come_and_go() -> None:
         thread.join(PATIENCE)
     scheduler.drain()
 
-    device.ended.result(PATIENCE)
+    for device, opener in zip(devices, openers, strict=True):
+        device.ended.result(PATIENCE)
+        assert opener.engine.free_slots == 3
     assert failures.empty()
     assert scheduler.finished_requests == 80
-    assert opener.engine.free_slots == 3
+
+
+def test_engines_work_at_the_same_time() -> None:
+    """Each waits in its first step for the other."""
+    together = threading.Barrier(2)
+    scheduler = Scheduler(4, slots=2)
+    script = [lambda: together.wait(PATIENCE)]
+    devices = [DeviceThread(Opener(ScriptedEngine(script)), scheduler) for _ in range(2)]
+    for device in devices:
+        device.start()
+    clients = [request_with_mailbox() for _ in range(2)]
+
+    for request, _ in clients:
+        scheduler.submit(request)
+
+    assert all(isinstance(mailbox.last(), Finished) for _, mailbox in clients)
+    scheduler.drain()
+    for device in devices:
+        device.ended.result(PATIENCE)
+
+
+def test_an_engine_that_is_loaded_after_another_has_failed_serves_nobody() -> None:
+    scheduler = Scheduler(4, slots=2)
+    idle, failing = (DeviceThread(Opener(engine), scheduler) for engine in (ScriptedEngine(), failing_engine()))
+    request, mailbox = request_with_mailbox()
+    scheduler.submit(request)
+
+    failing.start()
+    assert isinstance(mailbox.last(), Failed)
+    idle.start()
+
+    idle.ended.result(PATIENCE)
+    with pytest.raises(DeviceError, match="gone"):
+        failing.ended.result(PATIENCE)

@@ -22,8 +22,7 @@ def clock() -> Clock:
 
 
 def estimate_with_experience(clock: Clock, seconds: float, slots: int = 1) -> WaitEstimate:
-    estimate = WaitEstimate(clock)
-    estimate.set_slots(slots)
+    estimate = WaitEstimate(slots, clock)
     estimate.started("experience")
     clock.now += seconds
     estimate.ended("experience")
@@ -31,8 +30,7 @@ def estimate_with_experience(clock: Clock, seconds: float, slots: int = 1) -> Wa
 
 
 def test_a_free_slot_means_no_wait(clock: Clock) -> None:
-    estimate = WaitEstimate(clock)
-    estimate.set_slots(2)
+    estimate = WaitEstimate(2, clock)
     estimate.started("running")
 
     assert estimate.of(1) == 0.0
@@ -40,7 +38,7 @@ def test_a_free_slot_means_no_wait(clock: Clock) -> None:
 
 
 def test_without_experience_nothing_is_said(clock: Clock) -> None:
-    estimate = WaitEstimate(clock)
+    estimate = WaitEstimate(1, clock)
     estimate.started("running")
 
     assert estimate.of(1) is None

@@ -11,7 +11,7 @@ from tests.support.recorded_request import Recorder, recorded_request
 
 
 def line_of(count: int, capacity: int = 5) -> tuple[WaitingLine, list[Request], list[Recorder]]:
-    line = WaitingLine(capacity, WaitEstimate())
+    line = WaitingLine(capacity, WaitEstimate(slots=1))
     requests, recorders = [], []
     for _ in range(count):
         request, recorder = recorded_request()
@@ -88,7 +88,7 @@ def test_a_full_line_refuses_until_somebody_leaves() -> None:
 
 def test_a_full_line_says_when_the_next_place_is_free() -> None:
     now = 0.0
-    estimate = WaitEstimate(clock=lambda: now)
+    estimate = WaitEstimate(slots=1, clock=lambda: now)
     line = WaitingLine(0, estimate)
     estimate.started("experience")
     now = 8.0

@@ -44,7 +44,6 @@ class GenerationServicer(stubs.GenerationServiceServicer):
     serving: Serving
     journal: Journal
     devices: Callable[[], Sequence[DeviceReading]]
-    slots: int
     stream_buffer: int
     version: str
     started_at: datetime
@@ -78,7 +77,7 @@ class GenerationServicer(stubs.GenerationServiceServicer):
             queue_depth=self.scheduler.queue_depth,
             queue_capacity=self.scheduler.queue_capacity,
             running=self.scheduler.running,
-            slots=self.slots,
+            slots=self.scheduler.slots,
             finished_requests=self.scheduler.finished_requests,
             generated_tokens=self.scheduler.generated_tokens,
             devices=map(device_message, devices),

@@ -1,1 +1,1 @@
-"""Scheduling: who gets the device next, and the one thread that owns it."""
+"""Scheduling: who gets a device next, and the one thread that owns each."""

@@ -1,4 +1,4 @@
-"""The one thread that touches the device, from opening it to closing it."""
+"""The one thread that touches a device, from opening it to closing it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from contextlib import AbstractContextManager
 
 from wizardtpud.engine.engine import Engine
 from wizardtpud.errors import StoppedError
+from wizardtpud.scheduling.decode_loop import DecodeLoop
 from wizardtpud.scheduling.scheduler import Scheduler
 
 
 class DeviceThread:
-    """Opens an engine, lets the scheduler run it, and closes it, all in one thread of its own.
+    """Opens an engine, serves with it, and closes it, all in one thread of its own.
 
     Attributes:
         loaded: done when the engine is open; never, if it cannot be opened.
@@ -36,7 +37,7 @@ class DeviceThread:
         try:
             with self._open_engine() as engine:
                 self.loaded.set_result(None)
-                self._scheduler.run(engine)
+                DecodeLoop(engine, self._scheduler).run()
         except StoppedError:
             self.ended.set_result(None)
         except BaseException as error:  # whoever waits for this thread gets it

@@ -1,15 +1,13 @@
-"""The decode loop: admits requests in order, steps the engine, and hands on what it yields."""
+"""The one line in front of all engines: who is next, who has a slot, and when it all ends."""
 
 from __future__ import annotations
 
 import threading
 from time import monotonic
 
-from wizardtpud.engine.engine import Engine, Progress
-from wizardtpud.engine.sequence import FinishReason, Sequence
-from wizardtpud.engine.token import Token
+from wizardtpud.engine.engine import Engine
 from wizardtpud.errors import DrainingError, StoppedError, WizardtpudError
-from wizardtpud.scheduling.events import Delta, Failed, Finished, Started
+from wizardtpud.scheduling.events import Failed
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.wait_estimate import WaitEstimate
 from wizardtpud.scheduling.waiting_line import WaitingLine
@@ -18,20 +16,32 @@ _RESTART_SECONDS = 5.0  # after which a client turned away by a stopping daemon 
 
 
 class Scheduler:
-    """Feeds one engine from one first-in-first-out line.
+    """Feeds engines from one first-in-first-out line. Any thread may call any method.
 
-    `run` belongs to the thread that owns the device; every other method may be called from any thread.
+    Each engine has a `DecodeLoop` in a thread of its own, which takes from the line and gives back.
+
+    Args:
+        queue_capacity: how many requests may wait.
+        slots: of all engines together.
+
+    Attributes:
+        lock: held by whoever changes a request that others may look at.
+        generated_tokens: of all requests so far.
+        finished_requests: that were accepted and have ended, however they did.
     """
 
-    def __init__(self, queue_capacity: int) -> None:
-        self._changed = threading.Condition()
-        self._estimate = WaitEstimate()
-        self._line = WaitingLine(queue_capacity, self._estimate)
-        self._running: dict[Sequence, Request] = {}
-        self._draining = False
-        self._stopped = False
+    def __init__(self, queue_capacity: int, slots: int) -> None:
+        self.lock = threading.RLock()
+        self.slots = slots
         self.finished_requests = 0
         self.generated_tokens = 0
+        self._changed = threading.Condition(self.lock)
+        self._estimate = WaitEstimate(slots)
+        self._line = WaitingLine(queue_capacity, self._estimate)
+        self._engines: list[Engine] = []
+        self._running: set[Request] = set()
+        self._draining = False
+        self._stopped = False
 
     @property
     def queue_depth(self) -> int:
@@ -43,6 +53,7 @@ class Scheduler:
 
     @property
     def running(self) -> int:
+        """How many requests hold a slot."""
         return len(self._running)
 
     def submit(self, request: Request) -> None:
@@ -59,127 +70,79 @@ class Scheduler:
             self._changed.notify()
 
     def cancel(self, request: Request) -> None:
-        """Ends a request without an answer: at once if it waits, after the running step if it has the device."""
-        with self._changed:
+        """Ends a request without an answer: at once if it waits, after the running step if it has a slot."""
+        with self.lock:
             request.cancelled = True
             if self._line.remove(request):
                 self.finished_requests += 1
 
     def drain(self) -> None:
-        """Takes no new requests; `run` returns when the accepted ones are finished."""
+        """Takes no new requests; the loops end when the accepted ones are finished."""
         with self._changed:
             self._draining = True
-            self._changed.notify()
+            self._changed.notify_all()
 
     def stop(self) -> None:
-        """Lets `run` fail what is not finished and return."""
+        """Ends every request, and lets the loops end after the steps they are at."""
+        self.fail(StoppedError("the daemon stopped before the answer was complete", _RESTART_SECONDS))
+
+    def fail(self, error: WizardtpudError) -> None:
+        """Stops because of an error, which every request is told at once. The first reason to stop counts."""
         with self._changed:
+            if self._stopped:
+                return
             self._draining = self._stopped = True
-            self._changed.notify()
+            waiting = self._line.take_all()
+            self.finished_requests += len(waiting)
+            for request in (*self._running, *waiting):
+                if not request.cancelled:
+                    request.cancelled = True
+                    request.outlet.put(Failed(error))
+            self._changed.notify_all()
 
     def check_wanted(self) -> None:
-        """Raises StoppedError once told to drain or stop, for work that is done before `run`."""
+        """Raises StoppedError once told to drain or stop, for work that is done before there is a loop."""
         if self._draining:
             raise StoppedError("the daemon stopped before the model was loaded", _RESTART_SECONDS)
 
-    def run(self, engine: Engine) -> None:
-        """Serves until drained or stopped.
+    def join(self, engine: Engine) -> None:
+        """Has an engine take its part of the requests from now on."""
+        with self.lock:
+            self._engines.append(engine)
 
-        Raises:
-            DeviceError: the device failed. Every request has been told so.
-        """
-        self._estimate.set_slots(engine.slots)
-        try:
-            while self._wait_for_work():
-                self._drop_cancelled(engine)
-                self._admit(engine)
-                for progress in engine.step():
-                    self._advance(engine, progress)
-        except Exception as error:  # nobody else would tell the waiting clients
-            known = error if isinstance(error, WizardtpudError) else WizardtpudError("the decode loop failed")
-            self._fail_all(engine, known)
-            raise
-        self._fail_all(engine, StoppedError("the daemon stopped before the answer was complete", _RESTART_SECONDS))
-
-    def _wait_for_work(self) -> bool:
+    def wait_for_work(self, engine: Engine) -> bool:
+        """Waits as long as an engine has nothing to do; False once it has nothing to do any more."""
         with self._changed:
-            while not (self._stopped or self._running or self._line):
+            while not (self._stopped or _taken(engine) or self._line):
                 if self._draining:
                     return False
                 self._changed.wait()
             return not self._stopped
 
-    def _drop_cancelled(self, engine: Engine) -> None:
-        for sequence, request in list(self._running.items()):
-            if request.cancelled:
-                self._release(engine, sequence)
+    def next_for(self, engine: Engine) -> Request | None:
+        """The first in line, if it is this engine that should take it: none with a free slot has less to do.
 
-    def _admit(self, engine: Engine) -> None:
-        with self._changed:
-            while self._line and engine.free_slots:
-                self._start(engine, self._line.first)
+        To be called, and followed by `started`, with the lock held.
+        """
+        able = [_taken(each) for each in self._engines if each.free_slots]
+        if not (self._line and engine.free_slots and _taken(engine) == min(able)):
+            return None
+        self._line.first.times.admitted = monotonic()
+        return self._line.first
 
-    def _start(self, engine: Engine, request: Request) -> None:
-        request.times.admitted = monotonic()
-        sequence = engine.admit(request.prompt, request.sampling, request.max_new_tokens)
-        request.reused_tokens = sequence.reused_tokens
-        self._running[sequence] = request
+    def started(self, request: Request) -> None:
+        """Notes that the first in line has a slot."""
+        self._running.add(request)
         self._estimate.started(request)
-        self._line.pop()  # last: had admission failed, it would wait there to be told
-        request.outlet.put(Started(len(request.prompt), sequence.reused_tokens))
+        self._line.pop()
 
-    def _advance(self, engine: Engine, progress: Progress) -> None:
-        sequence, request = progress.sequence, self._running[progress.sequence]
-        with self._changed:  # whoever cancels a request reads its counts then: nothing may be added any more
-            if request.cancelled or not progress.tokens:
-                return
-            text = self._take(request, progress.tokens)
-        if request.transcript.stopped_by is not None:
-            self._finish(engine, sequence, FinishReason.STOP_SEQUENCE, text)
-        elif sequence.finish is not None:
-            self._finish(engine, sequence, sequence.finish, text)
-        elif text and not self._send(request, text):
-            self._release(engine, sequence)
-
-    def _take(self, request: Request, tokens: list[Token]) -> str:
-        """Adds tokens to an answer, as far as a stop sequence; returns the text that may be shown."""
-        request.times.generated()
-        text = ""
-        for token in tokens:
-            request.generated_tokens += 1
-            self.generated_tokens += 1
-            request.unsent.append(token)
-            text += request.transcript.push(token.id)
-            if request.transcript.stopped_by is not None:
-                break
-        return text
-
-    def _finish(self, engine: Engine, sequence: Sequence, reason: FinishReason, text: str) -> None:
-        request = self._running[sequence]
-        text += request.transcript.finish()
-        self._release(engine, sequence)
-        self._send(request, text)
-        request.outlet.put(Finished(reason, request.transcript.stopped_by))
-
-    @staticmethod
-    def _send(request: Request, text: str) -> bool:
-        tokens, request.unsent = tuple(request.unsent), []
-        return request.outlet.put(Delta(text, tokens))
-
-    def _release(self, engine: Engine, sequence: Sequence) -> None:
-        engine.release(sequence)
-        request = self._running.pop(sequence)
-        with self._changed:
+    def ended(self, request: Request) -> None:
+        """Notes that a request has given back its slot."""
+        with self.lock:
+            self._running.remove(request)
             self._estimate.ended(request)
             self.finished_requests += 1
 
-    def _fail_all(self, engine: Engine, error: WizardtpudError) -> None:
-        with self._changed:
-            self._draining = True
-            waiting = self._line.take_all()
-            self.finished_requests += len(waiting)
-        running = dict(self._running)
-        for sequence in running:
-            self._release(engine, sequence)
-        for request in (*running.values(), *waiting):
-            request.outlet.put(Failed(error))
+
+def _taken(engine: Engine) -> int:
+    return engine.slots - engine.free_slots

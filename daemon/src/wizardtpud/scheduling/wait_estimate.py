@@ -15,14 +15,11 @@ class WaitEstimate:
     Not thread-safe: the scheduler's lock guards it.
     """
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, slots: int, clock: Callable[[], float] = monotonic) -> None:
+        self._slots = slots
         self._clock = clock
         self._mean: float | None = None
-        self._slots = 1
         self._running: dict[object, float] = {}
-
-    def set_slots(self, slots: int) -> None:
-        self._slots = slots
 
     def started(self, request: object) -> None:
         self._running[request] = self._clock()

@@ -49,7 +49,7 @@ class Daemon:
         self._tokenizer = _load_tokenizer(bundle)
         self._template = PromptTemplate(bundle.manifest.chat_template)
         self._metrics = Metrics()
-        self._scheduler = Scheduler(configuration.queue_capacity)
+        self._scheduler = Scheduler(configuration.queue_capacity, configuration.slots)
         self._serving = Serving([SERVICE.full_name])
         self._device = DeviceThread(self._open_engine, self._scheduler)
         self._told_to_stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -107,7 +107,6 @@ class Daemon:
             serving=self._serving,
             journal=Journal(self._metrics, self._tokenizer.decode if self._configuration.log_prompts else None),
             devices=tuple,
-            slots=self._configuration.slots,
             stream_buffer=self._configuration.stream_buffer,
             version=version("wizardtpud"),
             started_at=datetime.now(timezone.utc),
@@ -144,7 +143,7 @@ class Daemon:
             queue_depth=lambda: self._scheduler.queue_depth,
             queue_capacity=self._scheduler.queue_capacity,
             running=lambda: self._scheduler.running,
-            slots=self._configuration.slots,
+            slots=self._scheduler.slots,
         )
 
     def _observe_model(self, load_seconds: float) -> None:

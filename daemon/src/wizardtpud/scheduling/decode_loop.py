@@ -1,0 +1,81 @@
+"""The decode loop: admits requests to an engine, steps it, and hands on what it yields."""
+
+from __future__ import annotations
+
+from wizardtpud.engine.engine import Engine, Progress
+from wizardtpud.engine.sequence import FinishReason, Sequence
+from wizardtpud.errors import WizardtpudError
+from wizardtpud.scheduling.events import Started
+from wizardtpud.scheduling.request import Request
+from wizardtpud.scheduling.scheduler import Scheduler
+
+
+class DecodeLoop:
+    """Runs the requests of one engine, in the thread that owns it."""
+
+    def __init__(self, engine: Engine, scheduler: Scheduler) -> None:
+        self._engine = engine
+        self._scheduler = scheduler
+        self._running: dict[Sequence, Request] = {}
+        scheduler.join(engine)
+
+    def run(self) -> None:
+        """Serves until the scheduler is drained or stopped.
+
+        Raises:
+            DeviceError: the device failed. Every request, also those of other loops, has been told so.
+        """
+        try:
+            while self._scheduler.wait_for_work(self._engine):
+                self.turn()
+        except Exception as error:  # nobody else would tell the waiting clients
+            known = error if isinstance(error, WizardtpudError) else WizardtpudError("the decode loop failed")
+            self._scheduler.fail(known)
+            raise
+        finally:
+            for sequence in list(self._running):
+                self._release(sequence)
+
+    def turn(self) -> None:
+        """One step of the engine, with what is due before and after it."""
+        self._drop_cancelled()
+        self._admit()
+        for progress in self._engine.step():
+            self._advance(progress)
+
+    def _drop_cancelled(self) -> None:
+        for sequence, request in list(self._running.items()):
+            if request.cancelled:
+                self._release(sequence)
+
+    def _admit(self) -> None:
+        with self._scheduler.lock:
+            while (request := self._scheduler.next_for(self._engine)) is not None:
+                self._start(request)
+
+    def _start(self, request: Request) -> None:
+        sequence = self._engine.admit(request.prompt, request.sampling, request.max_new_tokens)
+        request.reused_tokens = sequence.reused_tokens
+        self._running[sequence] = request
+        self._scheduler.started(request)  # had admission failed, it would wait there to be told
+        request.outlet.put(Started(len(request.prompt), sequence.reused_tokens))
+
+    def _advance(self, progress: Progress) -> None:
+        sequence, request = progress.sequence, self._running[progress.sequence]
+        # Whoever cancels a request reads its counts then: nothing may be added any more.
+        with self._scheduler.lock:
+            if request.cancelled or not progress.tokens:
+                return
+            before = request.generated_tokens
+            text = request.take(progress.tokens)
+            self._scheduler.generated_tokens += request.generated_tokens - before
+            reason = sequence.finish if request.transcript.stopped_by is None else FinishReason.STOP_SEQUENCE
+            if reason is not None:
+                self._release(sequence)
+                request.finish(reason, text)
+            elif text and not request.send(text):
+                self._release(sequence)
+
+    def _release(self, sequence: Sequence) -> None:
+        self._engine.release(sequence)
+        self._scheduler.ended(self._running.pop(sequence))
