@@ -9,6 +9,7 @@ from wizardtpud.model.loading import DEVICES
 from wizardtpud.service.address import TcpAddress
 from wizardtpud.service.arguments import PREFIX, parse
 from wizardtpud.service.configuration import KEYS, Configuration
+from wizardtpud.service.device_groups import DeviceGroups
 
 NO_FILE = Path("/nonexistent/wizardtpud.toml")
 
@@ -19,6 +20,7 @@ OTHER = {
     "metrics": ("off", '"off"'),
     "device": ("simulator", '"simulator"'),
     "library": ("/l", '"/l"'),
+    "devices": ("0 1 2,3", "[[0], [1], [2, 3]]"),
     "slots": ("3", "3"),
     "queue_capacity": ("4", "4"),
     "stream_buffer": ("16", "16"),
@@ -34,6 +36,7 @@ EXPECTED = Configuration(
     metrics=None,
     device="simulator",
     library=Path("/l"),
+    devices=DeviceGroups(((0,), (1,), (2, 3))),
     slots=3,
     queue_capacity=4,
     stream_buffer=16,

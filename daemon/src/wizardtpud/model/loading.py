@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
@@ -20,7 +21,9 @@ def load(
     device: str,
     threads: int = 1,
     on_progress: OnProgress | None = None,
+    *,
     library: Path | None = None,
+    devices: Sequence[int] = (0,),
 ) -> Runtime:
     """Loads every network of a bundle.
 
@@ -30,6 +33,7 @@ def load(
         threads: how many threads a CPU device uses for one network.
         on_progress: called with bytes loaded and bytes in all.
         library: the directory with the simulator's libraries, for that device.
+        devices: numbers of the chips; the CPU has none.
 
     Raises:
         BundleError: the bundle is for another device.
@@ -43,7 +47,7 @@ def load(
             f"build one with: wizardtpu-compile build CHECKPOINT --target {DEVICES[device]}"
         )
     if device == "simulator":
-        return _simulate(bundle, library, on_progress)
+        return _simulate(bundle, library, on_progress, devices)
     networks = [OnnxNetwork(e.name, bundle.path(e.file), dimensions(e)) for e in bundle.manifest.networks]
     return OnnxRuntime(networks, threads, on_progress)
 
@@ -54,7 +58,9 @@ def dimensions(entry: NetworkEntry) -> dict[str, int]:
     return {"batch": entry.batch, "tokens": tokens, "history": history, "total": history + tokens}
 
 
-def _simulate(bundle: Bundle, directory: Path | None, on_progress: OnProgress | None) -> Runtime:
+def _simulate(
+    bundle: Bundle, directory: Path | None, on_progress: OnProgress | None, devices: Sequence[int]
+) -> Runtime:
     name = _bmodel(bundle)
     if directory is None:
         raise DeviceError(
@@ -64,7 +70,7 @@ def _simulate(bundle: Bundle, directory: Path | None, on_progress: OnProgress | 
     library = BmrtLibrary.load(directory)
     if not library.simulated:
         raise DeviceError(f"{directory} holds the libraries of a chip, not of the simulator")
-    runtime = BmrtRuntime(bundle.path(name), library)
+    runtime = BmrtRuntime(bundle.path(name), library, devices)
     try:
         if on_progress is not None:
             on_progress(bundle.manifest.files[name].bytes, bundle.manifest.files[name].bytes)

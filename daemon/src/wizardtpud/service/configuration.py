@@ -14,6 +14,7 @@ from msgspec import NODEFAULT, Meta, inspect
 
 from wizardtpud.errors import ConfigurationError
 from wizardtpud.service.address import Address, TcpAddress
+from wizardtpud.service.device_groups import DeviceGroups
 
 
 class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -32,7 +33,16 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     )
     device: Annotated[Literal["cpu", "simulator"], Meta(description="What runs the model.")] = "cpu"
     library: Annotated[Path | None, Meta(description="Directory of the simulator's libraries.")] = None
-    slots: Annotated[int, Meta(ge=1, le=1024, description="How many requests the device serves at a time.")] = 1
+    devices: Annotated[
+        DeviceGroups,
+        Meta(
+            description="Numbers of the devices, in groups: the devices of a group run one copy of the model "
+            "together. On the CPU a group is one copy."
+        ),
+    ] = DeviceGroups(((0,),))
+    slots: Annotated[
+        int, Meta(ge=1, le=1024, description="How many requests each group of devices serves at a time.")
+    ] = 1
     queue_capacity: Annotated[
         int, Meta(ge=1, le=1_000_000, description="How many requests may wait; more are refused.")
     ] = 64
@@ -48,6 +58,13 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="How to write the log to stderr.")] = "text"
     log_prompts: Annotated[bool, Meta(description="Whether prompts appear in the log.")] = False
+
+    def __post_init__(self) -> None:
+        """Raises ConfigurationError for keys that do not go together."""
+        if self.device == "cpu" and any(len(group) > 1 for group in self.devices):
+            raise ConfigurationError(
+                "devices: the CPU has nothing to join; name one for each copy of the model, as in [[0], [1]]"
+            )
 
 
 @dataclass(frozen=True)
@@ -101,6 +118,8 @@ class Key:
 
 
 def _own_type(kind: Any, given: object) -> object:
+    if kind is DeviceGroups and isinstance(given, list):
+        return DeviceGroups.parse(given)
     if not isinstance(given, str) or not given.isprintable() or not given:
         raise ValueError("expected printable text")
     return Path(given) if kind is Path else kind.parse(given)
@@ -110,6 +129,7 @@ _WORDS: dict[type, str] = {
     Path: "a path",
     Address: "host:port, [IPv6]:port or unix:/path",
     TcpAddress: "host:port or [IPv6]:port",
+    DeviceGroups: 'groups as in [[0], [1], [2, 3]] or, the same, "0 1 2,3"',
 }
 
 

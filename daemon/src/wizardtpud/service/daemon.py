@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timezone
 from importlib.metadata import version
 from time import monotonic
+from typing import Any
 
-from wizardtpud.engine import Engine, make_engine
 from wizardtpud.errors import BundleError
-from wizardtpud.model import loading
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability.exposition import Exposition
 from wizardtpud.observability.logging import log
@@ -23,10 +20,9 @@ from wizardtpud.rpc.prompts import Prompts
 from wizardtpud.rpc.server import SERVICE, make_server
 from wizardtpud.rpc.servicer import GenerationServicer
 from wizardtpud.rpc.serving import Serving, ServingState
-from wizardtpud.scheduling.device_thread import DeviceThread
 from wizardtpud.scheduling.scheduler import Scheduler
 from wizardtpud.service.configuration import Configuration
-from wizardtpud.service.progress_log import ProgressLog
+from wizardtpud.service.engines import Engines
 from wizardtpud.text.prompt_template import PromptTemplate
 from wizardtpud.text.tokenizer import Tokenizer
 
@@ -34,7 +30,9 @@ _FLUSH_SECONDS = 2.0  # for the last events of streams whose requests have ended
 
 
 class Daemon:
-    """One bundle, one device, one server. Make it in an event loop of its own, and `run` it once there.
+    """One bundle, one server, and an engine for each group of devices.
+
+    Make it in an event loop of its own, and `run` it once there.
 
     Args:
         bundle: already checked.
@@ -49,9 +47,10 @@ class Daemon:
         self._tokenizer = _load_tokenizer(bundle)
         self._template = PromptTemplate(bundle.manifest.chat_template)
         self._metrics = Metrics()
-        self._scheduler = Scheduler(configuration.queue_capacity, configuration.slots)
+        slots = configuration.slots * len(configuration.devices)
+        self._scheduler = Scheduler(configuration.queue_capacity, slots)
         self._serving = Serving([SERVICE.full_name])
-        self._device = DeviceThread(self._open_engine, self._scheduler)
+        self._engines = Engines(configuration, bundle, self._scheduler)
         self._told_to_stop: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._told_to_hurry: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -67,17 +66,17 @@ class Daemon:
             self._observe_scheduler()
             server = make_server(self._servicer(), self._serving, map(str, self._configuration.listen))
             await server.start()
-            self._device.start()
-            ended = asyncio.wrap_future(self._device.ended)
+            self._engines.start()
             try:
-                await self._serve(ended)
+                await self._serve()
             finally:
                 self._scheduler.stop()
-                await asyncio.wait([ended])
+                await asyncio.wait(self._engines.ended)
                 self._serving.become(ServingState.DRAINING)
                 await server.stop(_FLUSH_SECONDS)
                 await _calls_end()
-        ended.result()
+        for ended in self._engines.ended:
+            ended.result()
         log.info("stopped")
 
     def _listen_to_signals(self) -> None:
@@ -112,31 +111,17 @@ class Daemon:
             started_at=datetime.now(timezone.utc),
         )
 
-    @contextmanager
-    def _open_engine(self) -> Iterator[Engine]:
-        """Runs in the device's thread, which also closes what it opens."""
-        threads = self._configuration.threads or len(os.sched_getaffinity(0))
-        log_progress = ProgressLog("loading the model")
-
-        def on_progress(done: int, total: int) -> None:
-            log_progress(done, total)
-            self._scheduler.check_wanted()
-
-        device, library = self._configuration.device, self._configuration.library
-        with loading.load(self._bundle, device, threads, on_progress, library) as runtime:
-            yield make_engine(self._bundle.manifest, runtime, self._configuration.slots)
-
-    async def _serve(self, ended: asyncio.Future[None]) -> None:
-        """Until told to stop and the accepted requests are done, or until the device's thread ends."""
+    async def _serve(self) -> None:
+        """Until told to stop and the accepted requests are done, or until an engine ends."""
         start = monotonic()
-        loaded = asyncio.wrap_future(self._device.loaded)
-        await _first_of(loaded, ended, self._told_to_stop)
+        loaded, ended = self._engines.loaded, self._engines.ended
+        await _first_of(loaded, *ended, self._told_to_stop)
         if loaded.done():
             self._observe_model(monotonic() - start)
             self._serving.become(ServingState.SERVING)
             log.info("serving", model=self._bundle.manifest.name, context=self._bundle.manifest.context)
-            await _first_of(ended, self._told_to_stop)
-        await self._drain(ended)
+            await _first_of(*ended, self._told_to_stop)
+        await self._drain()
 
     def _observe_scheduler(self) -> None:
         self._metrics.observe_scheduler(
@@ -156,10 +141,11 @@ class Daemon:
             digest=self._bundle.digest,
         )
 
-    async def _drain(self, ended: asyncio.Future[None]) -> None:
+    async def _drain(self) -> None:
         self._serving.become(ServingState.DRAINING)
         self._scheduler.drain()
         log.info("draining", running=self._scheduler.running, queued=self._scheduler.queue_depth)
+        ended = asyncio.gather(*self._engines.ended, return_exceptions=True)
         await _first_of(ended, self._told_to_hurry, timeout=self._configuration.drain_seconds)
 
 
@@ -175,7 +161,7 @@ def _load_tokenizer(bundle: Bundle) -> Tokenizer:
     return tokenizer
 
 
-async def _first_of(*waiting: asyncio.Future[None], timeout: float | None = None) -> None:
+async def _first_of(*waiting: asyncio.Future[Any], timeout: float | None = None) -> None:
     """Waits for one of them, or for the timeout in seconds; raises nothing of theirs."""
     await asyncio.wait(waiting, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
 

@@ -11,10 +11,11 @@ _INTERVAL = 2.0  # seconds
 
 
 class ProgressLog:
-    """Called with what is done and what there is to do, in bytes."""
+    """Called with what is done and what there is to do, in bytes. `fields` are in every line."""
 
-    def __init__(self, work: str, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, work: str, clock: Callable[[], float] = monotonic, **fields: object) -> None:
         self._work = work
+        self._fields = fields
         self._clock = clock
         self._last = clock()
 
@@ -22,4 +23,5 @@ class ProgressLog:
         now = self._clock()
         if now - self._last >= _INTERVAL:
             self._last = now
-            log.info(self._work, percent=round(100 * done / total) if total else 100, megabytes=round(done / 1e6))
+            percent = round(100 * done / total) if total else 100
+            log.info(self._work, percent=percent, megabytes=round(done / 1e6), **self._fields)
