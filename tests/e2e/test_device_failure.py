@@ -1,4 +1,5 @@
-"""A device that gives nonsense: whoever waits is told, nobody gets an empty answer, and the daemon ends."""
+"""A device that gives nonsense: whoever waits is told, nobody gets an empty answer, and the daemon ends
+if there is nothing else."""
 
 from __future__ import annotations
 
@@ -42,22 +43,45 @@ def _failure(call: Any) -> Failure:
     return Failure.of(caught.value)
 
 
+def _poisoned(*, logprobs: bool = False) -> wire.GenerateRequest:
+    """The poison is in rows that whoever comes next does not write anew."""
+    request = wire.GenerateRequest(token_ids=wire.TokenIds(ids=[5] * 200 + [POISON]))
+    request.response.logprobs = logprobs
+    return request
+
+
 @pytest.mark.parametrize("on_host", [False, True], ids=["token chosen by the device", "token chosen on the host"])
 def test_not_a_number(poisoned_bundle: Path, tmp_path: Path, on_host: bool) -> None:
-    poisoned = wire.GenerateRequest(token_ids=wire.TokenIds(ids=[5, POISON]))
-    poisoned.response.logprobs = on_host
+    """It ends one request, and spoils none that has the same slot afterwards, whose masks cannot hide it."""
+    sound = asking("a", max_new_tokens=2)
     with DaemonProcess(poisoned_bundle, tmp_path) as daemon:
-        assert ask(daemon.stub, asking("a", max_new_tokens=2)).reason == "MAX_TOKENS"
+        daemon.expected_trouble = {"a request failed"}
+        expected = ask(daemon.stub, sound)
+        for _ in range(4):
+            failure = _failure(daemon.stub.Generate(_poisoned(logprobs=on_host)))
+            assert (failure.code, failure.reason) == (grpc.StatusCode.DATA_LOSS, "wizardtpud/NOT_NUMBERS")
+            assert "not numbers" in failure.message
+            assert ask(daemon.stub, sound).text == expected.text
+        scrape = daemon.scrape()
+        assert scrape("wizardtpud_not_numbers_total") == 4
+        assert scrape.outcomes() == {"failed": 4, "max_tokens": 5}
+
+
+def test_nothing_but_nonsense(poisoned_bundle: Path, tmp_path: Path) -> None:
+    """The third request in a row ends the daemon, and whoever waits is told."""
+    with DaemonProcess(poisoned_bundle, tmp_path) as daemon:
         running = daemon.stub.Generate(asking("a"))
         read_until(running, "started")
-        calls = [daemon.stub.Generate(request) for request in (poisoned, asking("b"))]
-        daemon.wait_until_running(1, queued=2)
+        calls = []
+        for request in (_poisoned(), _poisoned(), _poisoned(), asking("b")):
+            calls.append(daemon.stub.Generate(request))
+            daemon.wait_until_running(1, queued=len(calls))
         running.cancel()
-        for failure in map(_failure, calls):
-            assert (failure.code, failure.reason) == (grpc.StatusCode.INTERNAL, "wizardtpud/DEVICE_FAILURE")
-            assert "not numbers" in failure.message
+        *poisoned, waiting = map(_failure, calls)
+        assert [failure.reason for failure in poisoned] == ["wizardtpud/NOT_NUMBERS"] * 3
+        assert (waiting.code, waiting.reason) == (grpc.StatusCode.INTERNAL, "wizardtpud/DEVICE_FAILURE")
         assert daemon.wait() == 1
         *records, last = daemon.stderr.splitlines()
-        assert last.startswith("wizardtpud: ")
+        assert last.startswith("wizardtpud: 3 requests in a row failed")
         assert "not numbers" in last
         assert not [record for record in records if "Traceback" in record]

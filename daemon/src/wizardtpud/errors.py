@@ -19,6 +19,10 @@ class DeviceError(WizardtpudError):
     """The device, or the library that drives it, failed."""
 
 
+class NotNumbersError(WizardtpudError):
+    """The model gave logits that are not numbers, so that nothing can follow."""
+
+
 class InvalidRequestError(WizardtpudError):
     """A request that can never be served.
 

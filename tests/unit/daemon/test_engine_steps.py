@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wizardtpud.engine import Engine, FinishReason, Sampling, Sequence
 from wizardtpud.engine.wizardtpu.forward import StepForward
+from wizardtpud.engine.wizardtpu.kv_cache import KvCache
 from wizardtpud.engine.wizardtpu.step_inputs import StepInputs
-from wizardtpud.errors import DeviceError
+from wizardtpud.errors import DeviceError, NotNumbersError
 
 from tests.support.fake_runtime import FakeRuntime, fake_model
 
@@ -262,10 +263,48 @@ class TestFailures:
     @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=1)])
     def test_logits_that_are_not_numbers_are_no_end_of_text(self, sampling: Sampling) -> None:
         engine, runtime = make()
-        engine.admit([5], sampling)
+        sequence = engine.admit([5], sampling)
         runtime.successor = lambda _token: float("nan")
-        with pytest.raises(DeviceError, match="not numbers"):
+        assert_not_numbers(engine, sequence)
+
+    def test_the_others_of_a_step_go_on(self) -> None:
+        engine, runtime = make(slots=3)
+        sequences = [engine.admit([first], Sampling()) for first in (5, 20, 40)]
+        for _ in sequences:  # the prompts are read
             engine.step()
+        runtime.successor = lambda token: float("nan") if 20 <= token < 30 else token + 1
+        errors = [type(progress.error) for progress in engine.step()]
+        assert errors == [type(None), NotNumbersError, type(None)]
+        assert [sequence.generated for sequence in sequences] == [[6, 7], [21], [41, 42]]
+
+    def test_what_is_discarded_leaves_nothing_behind(self) -> None:
+        runtime, layout = fake_model(vocabulary=V, context=CONTEXT)
+        cleared = []
+
+        class Noting(StepForward):
+            def clear(self, slot: int) -> None:
+                cleared.append(slot)
+
+        engine = Engine(Noting(runtime, layout, slots=2), end_of_text=[0])
+        kept, discarded = (engine.admit([5], Sampling(), max_new_tokens=1) for _ in range(2))
+        engine.discard(discarded)
+        assert (cleared, engine.free_slots) == ([discarded.slot], 1)
+        assert [progress.sequence for progress in engine.step()] == [kept]
+
+
+def test_clearing_a_slot_leaves_the_others() -> None:
+    cache = KvCache(*fake_model(vocabulary=V, context=CONTEXT, blocks=(2, 1)), slots=3)
+    buffers = [
+        [buffer for layer in cache.slot(slot) for buffer in (layer.keys, layer.values)] for slot in range(3)
+    ]
+    for buffer in (buffer for slot in buffers for buffer in slot):
+        buffer.write(np.full(buffer.shape, np.nan, buffer.dtype))
+
+    cache.clear(1)
+
+    values = [np.stack([buffer.read() for buffer in slot]) for slot in buffers]
+    assert [bool(np.isnan(slot).all()) for slot in values] == [True, False, True]
+    assert not values[1].any()
 
 
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(logprobs=1), Sampling(temperature=0.1, seed=1)])
@@ -276,9 +315,15 @@ def test_a_model_in_bfloat16(sampling: Sampling) -> None:
     tokens_of_steps(engine)
     assert sequence.generated == [20, 21, 22]
     runtime.successor = lambda _token: float("nan")
-    engine.admit([5], sampling)
-    with pytest.raises(DeviceError, match="not numbers"):
-        engine.step()
+    assert_not_numbers(engine, engine.admit([5], sampling))
+
+
+def assert_not_numbers(engine: Engine, sequence: Sequence) -> None:
+    """That is how the next step ends for the sequence, without a token."""
+    (progress,) = engine.step()
+    assert (progress.sequence, progress.tokens, sequence.generated) == (sequence, [], [])
+    assert isinstance(progress.error, NotNumbersError)
+    assert "not numbers" in str(progress.error)
 
 
 class TestStepInputs:

@@ -78,7 +78,7 @@ def test_all_metrics_are_there_before_the_first_request(metrics: Metrics) -> Non
 
     assert names == {
         "queue_depth", "queue_capacity", "requests_running", "slots",
-        "requests", "prompt_tokens", "generated_tokens",
+        "requests", "prompt_tokens", "generated_tokens", "not_numbers",
         "model_load_seconds", "model_info", "build_info",
         *(f"{name}_seconds" for name in HISTOGRAMS),
     }  # fmt: skip

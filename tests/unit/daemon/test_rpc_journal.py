@@ -28,6 +28,7 @@ ENDINGS: list[tuple[BaseException, Outcome]] = [
     (errors.StoppedError("stopped", 1), Outcome.STOPPED),
     (errors.SlowReaderError("slow"), Outcome.SLOW_READER),
     (errors.DeviceError("gone"), Outcome.FAILED),
+    (errors.NotNumbersError("not numbers"), Outcome.FAILED),
     (errors.WizardtpudError("the decode loop failed"), Outcome.FAILED),
     (RuntimeError("unexpected"), Outcome.FAILED),
     (asyncio.CancelledError(), Outcome.CANCELLED),
@@ -105,6 +106,8 @@ async def test_a_call_that_ended_badly(
     assert (shown["id"], shown["outcome"], shown["error"]) == (request.request.id, outcome, str(error) or None)
     assert count(metrics, outcome) == 1
     assert metrics.registry.get_sample_value("wizardtpud_request_duration_seconds_count") == 1
+    nonsense = metrics.registry.get_sample_value("wizardtpud_not_numbers_total")
+    assert nonsense == isinstance(error, errors.NotNumbersError)
 
 
 @pytest.mark.parametrize("outcome", [Outcome.END_OF_TEXT, Outcome.MAX_TOKENS, Outcome.STOP_SEQUENCE])

@@ -19,6 +19,7 @@ KINDS: dict[type[WizardtpudError], tuple[grpc.StatusCode, str]] = {
     errors.DrainingError: (Code.UNAVAILABLE, "DRAINING"),
     errors.StoppedError: (Code.UNAVAILABLE, "STOPPED"),
     errors.SlowReaderError: (Code.ABORTED, "SLOW_READER"),
+    errors.NotNumbersError: (Code.DATA_LOSS, "NOT_NUMBERS"),
     errors.DeviceError: (Code.INTERNAL, "DEVICE_FAILURE"),
 }
 BEFORE_SERVING = {errors.ConfigurationError, errors.BundleError}  # no client is there yet

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from wizardtpud.engine.sampler import Sampler, distribution
 from wizardtpud.engine.sampling import Sampling
-from wizardtpud.errors import DeviceError
+from wizardtpud.errors import NotNumbersError
 
 # Few distinct values, so that ties are common.
 LOGITS = st.lists(st.integers(-20, 20).map(lambda n: n / 2), min_size=1, max_size=30)
@@ -171,7 +171,7 @@ class TestLogProbabilities:
 @pytest.mark.parametrize("values", [[np.nan] * 3, [1, np.nan, 2], [1, np.inf, 2], [-np.inf] * 3])
 @pytest.mark.parametrize("sampling", [Sampling(), Sampling(temperature=1), Sampling(logprobs=1)])
 def test_logits_that_are_not_numbers(values: list[float], sampling: Sampling) -> None:
-    with pytest.raises(DeviceError, match="not numbers"):
+    with pytest.raises(NotNumbersError, match="not numbers"):
         Sampler(sampling).choose(array(*values), [])
 
 

@@ -11,14 +11,20 @@ from wizardtpud.engine.forward import Forward
 from wizardtpud.engine.sampling import Sampling
 from wizardtpud.engine.sequence import Limits, Sequence
 from wizardtpud.engine.token import Token
+from wizardtpud.errors import NotNumbersError, WizardtpudError
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a step did for a sequence: the tokens it added, none while the prompt is being read."""
+    """What a step did for a sequence: the tokens it added, none while the prompt is being read.
+
+    Attributes:
+        error: why the sequence cannot go on, if it cannot; it is to be discarded then.
+    """
 
     sequence: Sequence
     tokens: list[Token] = field(default_factory=list)
+    error: WizardtpudError | None = None
 
 
 class Engine:
@@ -78,12 +84,24 @@ class Engine:
             self._running.remove(sequence)
             heapq.heappush(self._free, sequence.slot)
 
+    def discard(self, sequence: Sequence) -> None:
+        """Gives the slot back without what the sequence left there, which may not be numbers.
+
+        Raises:
+            DeviceError: the device failed.
+        """
+        self._forward.clear(sequence.slot)
+        self.release(sequence)
+
     def _advance(self, sequence: Sequence) -> Progress:
         """Reads what the cache does not hold yet, as far as one step goes; if that was all, adds a token."""
         sequence.cached = self._forward.read(sequence.slot, sequence.tokens, sequence.cached)
         if sequence.cached < len(sequence.tokens):
             return Progress(sequence)
-        token = self._choose(sequence)
+        try:
+            token = self._choose(sequence)
+        except NotNumbersError as error:
+            return Progress(sequence, error=error)
         sequence.append(token)
         return Progress(sequence, [token])
 

@@ -47,7 +47,8 @@ class Forward(ABC):
         """The most likely token to follow the last one that was read.
 
         Raises:
-            DeviceError: a launch failed, or the logits are not numbers.
+            DeviceError: a launch failed.
+            NotNumbersError: the logits are not numbers.
         """
 
     @abstractmethod

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from wizardtpud.engine.sampling import Sampling
 from wizardtpud.engine.token import Token
-from wizardtpud.errors import DeviceError
+from wizardtpud.errors import NotNumbersError
 
 NOT_NUMBERS = "the model gave logits that are not numbers; the bundle or the device may be damaged"
 
@@ -32,7 +32,7 @@ class Sampler:
             context: the token ids so far, prompt and answer.
 
         Raises:
-            DeviceError: the logits are not numbers.
+            NotNumbersError: the logits are not numbers.
         """
         raw = checked(logits)
         scores = penalize(raw, self._window(context), self._sampling.repetition_penalty)
@@ -57,11 +57,11 @@ def checked(logits: NDArray[np.floating]) -> NDArray[np.float64]:
     """The logits in double precision.
 
     Raises:
-        DeviceError: one of them is NaN, or the highest is infinite.
+        NotNumbersError: one of them is NaN, or the highest is infinite.
     """
     scores = logits.astype(np.float64)  # first, for bfloat16 warns of NaN when it is compared
     if not np.isfinite(scores.max()):
-        raise DeviceError(NOT_NUMBERS)
+        raise NotNumbersError(NOT_NUMBERS)
     return scores
 
 

@@ -78,6 +78,10 @@ class Metrics:
         """Record a request that never entered the queue."""
         self._requests.labels(outcome.value).inc()
 
+    def not_numbers(self) -> None:
+        """Count a request that ended because the model's logits were not numbers."""
+        self._not_numbers.inc()
+
     def request_ended(
         self, outcome: Outcome, durations: Durations, *, prompt_tokens: int, generated_tokens: int
     ) -> None:
@@ -111,6 +115,9 @@ class Metrics:
             "wizardtpud_prompt_tokens", "Prompt tokens given to the device.", registry=registry
         )
         self._generated_tokens = Counter("wizardtpud_generated_tokens", "Tokens generated.", registry=registry)
+        self._not_numbers = Counter(
+            "wizardtpud_not_numbers", "Requests that ended because logits were not numbers.", registry=registry
+        )
 
     def _make_histograms(self) -> None:
         self._queue = self._histogram("queue_duration", "From arrival until a slot was free.", _WAIT_BUCKETS)

@@ -12,6 +12,7 @@ from wizardtpud.errors import (
     DrainingError,
     InvalidRequestError,
     LoadingError,
+    NotNumbersError,
     QueueFullError,
     SlowReaderError,
     StoppedError,
@@ -58,6 +59,8 @@ class Journal:
         try:
             yield entry
         except BaseException as error:
+            if isinstance(error, NotNumbersError):
+                self.metrics.not_numbers()
             self._record(entry, _outcome_of(error, allowed, context.time_remaining()), str(error) or None)
             raise
         assert entry.outcome is not None

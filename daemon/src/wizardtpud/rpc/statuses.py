@@ -14,6 +14,7 @@ from wizardtpud.errors import (
     DrainingError,
     InvalidRequestError,
     LoadingError,
+    NotNumbersError,
     QueueFullError,
     RetryableError,
     SlowReaderError,
@@ -38,6 +39,7 @@ _KINDS: dict[type[WizardtpudError], _Kind] = {
     DrainingError: _Kind(grpc.StatusCode.UNAVAILABLE, "DRAINING"),
     StoppedError: _Kind(grpc.StatusCode.UNAVAILABLE, "STOPPED"),
     SlowReaderError: _Kind(grpc.StatusCode.ABORTED, "SLOW_READER"),
+    NotNumbersError: _Kind(grpc.StatusCode.DATA_LOSS, "NOT_NUMBERS"),
     DeviceError: _Kind(grpc.StatusCode.INTERNAL, "DEVICE_FAILURE"),
 }
 _UNKNOWN = _Kind(grpc.StatusCode.INTERNAL, "INTERNAL")

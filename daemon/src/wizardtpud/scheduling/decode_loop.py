@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from wizardtpud.engine.engine import Engine, Progress
 from wizardtpud.engine.sequence import FinishReason, Sequence
-from wizardtpud.errors import WizardtpudError
-from wizardtpud.scheduling.events import Started
+from wizardtpud.errors import DeviceError, WizardtpudError
+from wizardtpud.observability.logging import log
+from wizardtpud.scheduling.events import Failed, Started
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
+
+_MOST_SPOILT = 3
 
 
 class DecodeLoop:
@@ -17,13 +20,15 @@ class DecodeLoop:
         self._engine = engine
         self._scheduler = scheduler
         self._running: dict[Sequence, Request] = {}
+        self._spoilt = 0  # requests in a row whose logits were not numbers
         scheduler.join(engine)
 
     def run(self) -> None:
         """Serves until the scheduler is drained or stopped.
 
         Raises:
-            DeviceError: the device failed. Every request, also those of other loops, has been told so.
+            DeviceError: the device failed, or gives nothing but nonsense. Every request, also those of other
+                loops, has been told so.
         """
         try:
             while self._scheduler.wait_for_work(self._engine):
@@ -41,7 +46,10 @@ class DecodeLoop:
         self._drop_cancelled()
         self._admit()
         for progress in self._engine.step():
-            self._advance(progress)
+            if progress.error is None:
+                self._advance(progress)
+            else:
+                self._give_up(progress.sequence, progress.error)
 
     def _drop_cancelled(self) -> None:
         for sequence, request in list(self._running.items()):
@@ -71,10 +79,26 @@ class DecodeLoop:
             self._scheduler.generated_tokens += request.generated_tokens - before
             reason = sequence.finish if request.transcript.stopped_by is None else FinishReason.STOP_SEQUENCE
             if reason is not None:
+                self._spoilt = 0
                 self._release(sequence)
                 request.finish(reason, text)
             elif text and not request.send(text):
                 self._release(sequence)
+
+    def _give_up(self, sequence: Sequence, error: WizardtpudError) -> None:
+        """Ends one request because of an error of its own."""
+        request = self._running[sequence]
+        log.warning("a request failed", id=request.id, error=error)
+        self._engine.discard(sequence)
+        with self._scheduler.lock:
+            self._release(sequence)
+            if not request.cancelled:
+                request.outlet.put(Failed(error))
+        self._spoilt += 1
+        if self._spoilt == _MOST_SPOILT:
+            raise DeviceError(
+                f"{_MOST_SPOILT} requests in a row failed, the device or its memory may be broken: {error}"
+            )
 
     def _release(self, sequence: Sequence) -> None:
         self._engine.release(sequence)

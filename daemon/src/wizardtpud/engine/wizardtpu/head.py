@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wizardtpud.device.runtime import Launch, Runtime
 from wizardtpud.engine.sampler import NOT_NUMBERS, checked
 from wizardtpud.engine.wizardtpu.step import Step
-from wizardtpud.errors import DeviceError
+from wizardtpud.errors import NotNumbersError
 from wizardtpud.model.layout import Layout, StepNetworks
 
 
@@ -47,7 +47,8 @@ class Head:
         """The most likely token to follow.
 
         Raises:
-            DeviceError: a launch failed, or the logits are not numbers.
+            DeviceError: a launch failed.
+            NotNumbersError: the logits are not numbers.
         """
         if not self._greedy:
             return int(np.argmax(checked(self.logits())))
@@ -56,5 +57,5 @@ class Head:
         token = int(self._token.read()[0, 0])
         # Logits that are all NaN come out as token 0, which may well mean the end of the text.
         if token == 0 and np.isnan(self._first_logit.read()[0]):
-            raise DeviceError(NOT_NUMBERS)
+            raise NotNumbersError(NOT_NUMBERS)
         return token
