@@ -48,6 +48,7 @@ class DaemonProcess:
         arguments: more of the command line; they win over the harness's own.
         listen: addresses to listen on.
         variables: of the environment.
+        command: what to run.
 
     Attributes:
         pid: of the process.
@@ -63,12 +64,13 @@ class DaemonProcess:
         *arguments: str,
         listen: Sequence[str] = (_ANY_PORT,),
         variables: Mapping[str, str] | None = None,
+        command: Sequence[str] = COMMAND,
     ) -> None:
         self._stderr = scratch / "stderr"
         flags = [flag for address in listen for flag in ("--listen", address)]
         with self._stderr.open("wb") as stderr:
             self._process = subprocess.Popen(
-                [*COMMAND, "--bundle", str(bundle), *_SETTINGS, *flags, *arguments],
+                [*command, "--bundle", str(bundle), *_SETTINGS, *flags, *arguments],
                 stdin=subprocess.DEVNULL,
                 stderr=stderr,
                 env=environment(**(variables or {})),

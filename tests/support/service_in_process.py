@@ -86,7 +86,7 @@ async def service_in_process(
         started_at=datetime(2026, 1, 2, tzinfo=timezone.utc),
     )
     address = f"unix:{directory}/socket"
-    device = DeviceThread(open_engine, scheduler)
+    device = DeviceThread("device", open_engine, scheduler)
     server = make_server(servicer, serving, [address])
     await server.start()
     device.start()

@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 
-from wizardtpud.errors import WizardtpudError
+from wizardtpud.errors import DeviceHungError, WizardtpudError
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability import logging
 from wizardtpud.service.arguments import parse
@@ -21,6 +21,9 @@ def main() -> None:
         logging.configure(configuration.log_level, configuration.log_format)
         bundle = Bundle.open(configuration.bundle, ProgressLog("checking the bundle"))
         asyncio.run(_serve(configuration, bundle))
+    except DeviceHungError as error:
+        print(f"wizardtpud: {error}", file=sys.stderr, flush=True)
+        os._exit(1)  # the interpreter would wait for the thread that waits for the device
     except WizardtpudError as error:
         print(f"wizardtpud: {error}", file=sys.stderr)
         sys.exit(1)

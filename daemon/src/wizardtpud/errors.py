@@ -64,5 +64,9 @@ class StoppedError(RetryableError):
     """The daemon stopped before a request was finished, or the model loaded."""
 
 
+class DeviceHungError(RetryableError):
+    """The device does not come to the end of a step. The thread that waits for it cannot be ended."""
+
+
 class SlowReaderError(WizardtpudError):
     """The client did not read its stream as fast as the model wrote it, for longer than the buffer lasts."""

@@ -9,6 +9,7 @@ from wizardtpud.scheduling.decode_loop import DecodeLoop
 from wizardtpud.scheduling.events import Event, Failed, Finished
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
+from wizardtpud.scheduling.step_watch import StepWatch
 
 from tests.support.recorded_request import Recorder, recorded_request
 from tests.support.scripted_engine import Action, ScriptedEngine
@@ -33,7 +34,7 @@ class Service:
 
     def run(self) -> None:
         try:
-            DecodeLoop(self.engine, self.scheduler).run()
+            DecodeLoop(self.engine, self.scheduler, StepWatch("engine")).run()
         finally:
             assert self.engine.free_slots == self.engine.slots
             assert (self.scheduler.running, self.scheduler.finished_requests) == (0, len(self.clients))

@@ -12,6 +12,7 @@ from wizardtpud.scheduling.decode_loop import DecodeLoop
 from wizardtpud.scheduling.events import Delta, Event, Failed, Finished, Queued, Started
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
+from wizardtpud.scheduling.step_watch import StepWatch
 
 from tests.support.recorded_request import Recorder, Spelling, recorded_request
 from tests.support.scripted_engine import ScriptedEngine
@@ -84,7 +85,7 @@ def serve(schedule: Schedule, engines: list[ScriptedEngine], end: str) -> Client
     """Plays a schedule, then lets the loops come to their end one after the other."""
     scheduler = Scheduler(CAPACITY, sum(engine.slots for engine in engines))
     clients = Clients(scheduler)
-    loops = [DecodeLoop(engine, scheduler) for engine in engines]
+    loops = [DecodeLoop(engine, scheduler, StepWatch("engine")) for engine in engines]
     for (name, value), turn in schedule:
         number = turn % len(engines)
         engines[number].plays([partial(clients.act, name, value)])

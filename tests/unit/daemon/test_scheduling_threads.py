@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from wizardtpud.engine.engine import Engine
@@ -16,6 +16,7 @@ from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
 
 from tests.support.eventually import PATIENCE
+from tests.support.opener import Opener
 from tests.support.recorded_request import recorded_request
 from tests.support.scripted_engine import ScriptedEngine
 
@@ -37,23 +38,6 @@ class Mailbox:
         return event
 
 
-class Opener:
-    """Opens an engine and notes in which threads it is opened and closed."""
-
-    def __init__(self, engine: ScriptedEngine | None = None) -> None:
-        self.engine = engine or ScriptedEngine()
-        self.opened_in: int | None = None
-        self.closed_in: int | None = None
-
-    @contextmanager
-    def __call__(self) -> Iterator[Engine]:
-        self.opened_in = threading.get_ident()
-        try:
-            yield self.engine
-        finally:
-            self.closed_in = threading.get_ident()
-
-
 def failing_engine() -> ScriptedEngine:
     engine = ScriptedEngine()
     engine.runtime.failure = "gone"
@@ -68,7 +52,7 @@ def request_with_mailbox(max_new_tokens: int | None = 3) -> tuple[Request, Mailb
 
 def test_an_idle_scheduler_wakes_up_for_a_request() -> None:
     scheduler, opener = Scheduler(4, slots=1), Opener()
-    device = DeviceThread(opener, scheduler)
+    device = DeviceThread("device", opener, scheduler)
     device.start()
     device.loaded.result(PATIENCE)
     try:
@@ -84,7 +68,7 @@ def test_an_idle_scheduler_wakes_up_for_a_request() -> None:
 @pytest.mark.parametrize("end", [Scheduler.drain, Scheduler.stop])
 def test_an_idle_scheduler_ends_when_told(end: object) -> None:
     scheduler, opener = Scheduler(4, slots=1), Opener()
-    device = DeviceThread(opener, scheduler)
+    device = DeviceThread("device", opener, scheduler)
     device.start()
     device.loaded.result(PATIENCE)
 
@@ -96,7 +80,7 @@ def test_an_idle_scheduler_ends_when_told(end: object) -> None:
 
 def test_a_daemon_told_to_stop_while_it_loads_serves_nobody() -> None:
     scheduler = Scheduler(4, slots=1)
-    device = DeviceThread(Opener(), scheduler)
+    device = DeviceThread("device", Opener(), scheduler)
     request, mailbox = request_with_mailbox()
     scheduler.submit(request)
     scheduler.stop()
@@ -119,7 +103,7 @@ def test_a_load_ends_where_it_learns_that_it_is_not_wanted(end: Callable[[Schedu
         scheduler.check_wanted()
         raise AssertionError("it goes on")
 
-    device = DeviceThread(open_engine, scheduler)
+    device = DeviceThread("device", open_engine, scheduler)
     device.start()
     assert loading.wait(PATIENCE)
 
@@ -134,7 +118,7 @@ def test_a_device_that_cannot_be_opened() -> None:
     def open_engine() -> AbstractContextManager[Engine]:
         raise BundleError("the bundle is broken")
 
-    device = DeviceThread(open_engine, Scheduler(4, slots=1))
+    device = DeviceThread("device", open_engine, Scheduler(4, slots=1))
 
     device.start()
 
@@ -145,7 +129,7 @@ def test_a_device_that_cannot_be_opened() -> None:
 
 def test_a_device_that_fails_is_closed() -> None:
     scheduler, opener = Scheduler(4, slots=1), Opener(failing_engine())
-    device = DeviceThread(opener, scheduler)
+    device = DeviceThread("device", opener, scheduler)
     request, mailbox = request_with_mailbox()
     scheduler.submit(request)
 
@@ -162,7 +146,7 @@ def test_a_device_that_fails_is_closed() -> None:
 def test_clients_of_many_threads_that_come_and_go() -> None:
     openers = [Opener(ScriptedEngine(slots=3, context=256)) for _ in range(2)]
     scheduler = Scheduler(1000, slots=6)
-    devices = [DeviceThread(opener, scheduler) for opener in openers]
+    devices = [DeviceThread("device", opener, scheduler) for opener in openers]
     for device in devices:
         device.start()
     together = threading.Barrier(8)
@@ -198,7 +182,7 @@ def test_engines_work_at_the_same_time() -> None:
     together = threading.Barrier(2)
     scheduler = Scheduler(4, slots=2)
     script = [lambda: together.wait(PATIENCE)]
-    devices = [DeviceThread(Opener(ScriptedEngine(script)), scheduler) for _ in range(2)]
+    devices = [DeviceThread("device", Opener(ScriptedEngine(script)), scheduler) for _ in range(2)]
     for device in devices:
         device.start()
     clients = [request_with_mailbox() for _ in range(2)]
@@ -214,7 +198,9 @@ def test_engines_work_at_the_same_time() -> None:
 
 def test_an_engine_that_is_loaded_after_another_has_failed_serves_nobody() -> None:
     scheduler = Scheduler(4, slots=2)
-    idle, failing = (DeviceThread(Opener(engine), scheduler) for engine in (ScriptedEngine(), failing_engine()))
+    idle, failing = (
+        DeviceThread("device", Opener(engine), scheduler) for engine in (ScriptedEngine(), failing_engine())
+    )
     request, mailbox = request_with_mailbox()
     scheduler.submit(request)
 

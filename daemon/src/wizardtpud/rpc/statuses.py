@@ -11,6 +11,7 @@ from google.rpc import error_details_pb2, status_pb2
 
 from wizardtpud.errors import (
     DeviceError,
+    DeviceHungError,
     DrainingError,
     InvalidRequestError,
     LoadingError,
@@ -38,6 +39,7 @@ _KINDS: dict[type[WizardtpudError], _Kind] = {
     LoadingError: _Kind(grpc.StatusCode.UNAVAILABLE, "LOADING"),
     DrainingError: _Kind(grpc.StatusCode.UNAVAILABLE, "DRAINING"),
     StoppedError: _Kind(grpc.StatusCode.UNAVAILABLE, "STOPPED"),
+    DeviceHungError: _Kind(grpc.StatusCode.UNAVAILABLE, "DEVICE_HUNG"),
     SlowReaderError: _Kind(grpc.StatusCode.ABORTED, "SLOW_READER"),
     NotNumbersError: _Kind(grpc.StatusCode.DATA_LOSS, "NOT_NUMBERS"),
     DeviceError: _Kind(grpc.StatusCode.INTERNAL, "DEVICE_FAILURE"),

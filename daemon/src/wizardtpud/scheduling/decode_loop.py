@@ -9,6 +9,7 @@ from wizardtpud.observability.logging import log
 from wizardtpud.scheduling.events import Failed, Started
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
+from wizardtpud.scheduling.step_watch import StepWatch
 
 _MOST_SPOILT = 3
 
@@ -16,9 +17,10 @@ _MOST_SPOILT = 3
 class DecodeLoop:
     """Runs the requests of one engine, in the thread that owns it."""
 
-    def __init__(self, engine: Engine, scheduler: Scheduler) -> None:
+    def __init__(self, engine: Engine, scheduler: Scheduler, watch: StepWatch) -> None:
         self._engine = engine
         self._scheduler = scheduler
+        self._watch = watch
         self._running: dict[Sequence, Request] = {}
         self._spoilt = 0  # requests in a row whose logits were not numbers
         scheduler.join(engine)
@@ -32,7 +34,8 @@ class DecodeLoop:
         """
         try:
             while self._scheduler.wait_for_work(self._engine):
-                self.turn()
+                with self._watch:
+                    self.turn()
         except Exception as error:  # nobody else would tell the waiting clients
             known = error if isinstance(error, WizardtpudError) else WizardtpudError("the decode loop failed")
             self._scheduler.fail(known)

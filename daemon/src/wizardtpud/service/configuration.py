@@ -49,6 +49,10 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     stream_buffer: Annotated[
         int, Meta(ge=16, le=1_000_000, description="How many events a client may read late before it is cut off.")
     ] = 256
+    step_seconds: Annotated[
+        Annotated[float, Meta(ge=1, le=86_400)] | None,
+        Meta(description="How long a step of the model may take; after that the device counts as hung."),
+    ] = 60.0
     drain_seconds: Annotated[
         float, Meta(ge=0, le=86_400, description="How long accepted requests may take to finish after SIGTERM.")
     ] = 30.0

@@ -60,6 +60,7 @@ class Daemon:
         Raises:
             ConfigurationError: an address cannot be bound.
             BundleError, DeviceError: the model cannot be loaded, or the device failed.
+            DeviceHungError: the device does not answer; a thread that waits for it keeps the process from ending.
         """
         self._listen_to_signals()
         with self._exposition():
@@ -71,12 +72,11 @@ class Daemon:
                 await self._serve()
             finally:
                 self._scheduler.stop()
-                await asyncio.wait(self._engines.ended)
+                await asyncio.wait([self._engines.over])
                 self._serving.become(ServingState.DRAINING)
                 await server.stop(_FLUSH_SECONDS)
                 await _calls_end()
-        for ended in self._engines.ended:
-            ended.result()
+        self._engines.over.result()
         log.info("stopped")
 
     def _listen_to_signals(self) -> None:
@@ -114,13 +114,13 @@ class Daemon:
     async def _serve(self) -> None:
         """Until told to stop and the accepted requests are done, or until an engine ends."""
         start = monotonic()
-        loaded, ended = self._engines.loaded, self._engines.ended
-        await _first_of(loaded, *ended, self._told_to_stop)
+        loaded, endings = self._engines.loaded, self._engines.endings
+        await _first_of(loaded, *endings, self._told_to_stop)
         if loaded.done():
             self._observe_model(monotonic() - start)
             self._serving.become(ServingState.SERVING)
             log.info("serving", model=self._bundle.manifest.name, context=self._bundle.manifest.context)
-            await _first_of(*ended, self._told_to_stop)
+            await _first_of(*endings, self._told_to_stop)
         await self._drain()
 
     def _observe_scheduler(self) -> None:
@@ -145,8 +145,7 @@ class Daemon:
         self._serving.become(ServingState.DRAINING)
         self._scheduler.drain()
         log.info("draining", running=self._scheduler.running, queued=self._scheduler.queue_depth)
-        ended = asyncio.gather(*self._engines.ended, return_exceptions=True)
-        await _first_of(ended, self._told_to_hurry, timeout=self._configuration.drain_seconds)
+        await _first_of(self._engines.over, self._told_to_hurry, timeout=self._configuration.drain_seconds)
 
 
 def _load_tokenizer(bundle: Bundle) -> Tokenizer:

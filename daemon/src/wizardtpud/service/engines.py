@@ -7,12 +7,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from wizardtpud.engine import Engine, make_engine
+from wizardtpud.errors import DeviceHungError
 from wizardtpud.model import loading
 from wizardtpud.model.bundle import Bundle
+from wizardtpud.observability.logging import log
 from wizardtpud.scheduling.device_thread import DeviceThread
 from wizardtpud.scheduling.scheduler import Scheduler
+from wizardtpud.scheduling.step_watch import HangAlarm
 from wizardtpud.service.configuration import Configuration
 from wizardtpud.service.progress_log import ProgressLog
 
@@ -20,9 +24,12 @@ from wizardtpud.service.progress_log import ProgressLog
 class Engines:
     """Opens an engine for each group, serves with it and closes it, in a thread for each.
 
+    When one hangs, whoever waits for an answer is told so.
+
     Attributes:
         loaded: done when all are open; never, if one cannot be opened.
-        ended: for each, done when it is closed; holds the error that ended it, or kept it from opening.
+        endings: one is done when the first engine ends or hangs.
+        over: done when all are closed, or one hangs; holds the error that this is due to, if it is.
     """
 
     def __init__(self, configuration: Configuration, bundle: Bundle, scheduler: Scheduler) -> None:
@@ -30,18 +37,42 @@ class Engines:
         self._bundle = bundle
         self._scheduler = scheduler
         groups = configuration.devices
-        self._threads = [DeviceThread(partial(self._open, group), scheduler) for group in groups]
+        self._threads = [DeviceThread(_name(group), partial(self._open, group), scheduler) for group in groups]
+        self._ended = [asyncio.wrap_future(thread.ended) for thread in self._threads]
+        self._hung = self._alarm()
         self.loaded = asyncio.gather(*(asyncio.wrap_future(thread.loaded) for thread in self._threads))
-        self.ended = [asyncio.wrap_future(thread.ended) for thread in self._threads]
+        self.endings = [*self._ended, self._hung]
+        self.over = asyncio.ensure_future(self._come_to_an_end())
 
     def start(self) -> None:
         for thread in self._threads:
             thread.start()
 
+    def _alarm(self) -> asyncio.Future[None]:
+        limit = self._configuration.step_seconds
+        if limit is None:
+            return asyncio.get_running_loop().create_future()
+        alarm = HangAlarm((thread.watch for thread in self._threads), limit)
+        alarm.raised.add_done_callback(self._on_hang)
+        return alarm.raised
+
+    def _on_hang(self, raised: asyncio.Future[None]) -> None:
+        error = raised.exception()
+        assert isinstance(error, DeviceHungError)
+        log.error("the device hangs", error=error)
+        self._scheduler.fail(error)
+
+    async def _come_to_an_end(self) -> None:
+        closed: asyncio.Future[Any] = asyncio.gather(*self._ended, return_exceptions=True)
+        await asyncio.wait([closed, self._hung], return_when=asyncio.FIRST_COMPLETED)
+        for ending in (self._hung, *self._ended):
+            if ending.done():
+                ending.result()
+
     @contextmanager
     def _open(self, devices: Sequence[int]) -> Iterator[Engine]:
         """Runs in the devices' thread, which also closes what it opens."""
-        log_progress = ProgressLog("loading the model", devices=",".join(map(str, devices)))
+        log_progress = ProgressLog("loading the model", place=_name(devices))
 
         def on_progress(done: int, total: int) -> None:
             log_progress(done, total)
@@ -59,3 +90,7 @@ class Engines:
         """Of each engine: they share the cores."""
         threads = self._configuration.threads or len(os.sched_getaffinity(0))
         return max(1, threads // len(self._threads))
+
+
+def _name(devices: Sequence[int]) -> str:
+    return f"device {' and '.join(map(str, devices))}"
