@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import NODEFAULT, Meta, inspect
 
+from wizardtpud.device.lock import DEFAULT_DIRECTORY
 from wizardtpud.errors import ConfigurationError
 from wizardtpud.service.address import Address, TcpAddress
 from wizardtpud.service.device_groups import DeviceGroups
@@ -40,6 +41,9 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             "together. On the CPU a group is one copy."
         ),
     ] = DeviceGroups(((0,),))
+    lock_directory: Annotated[
+        Path, Meta(description="Where daemons lock devices, so that no two use the same one.")
+    ] = DEFAULT_DIRECTORY
     slots: Annotated[
         int, Meta(ge=1, le=1024, description="How many requests each group of devices serves at a time.")
     ] = 1

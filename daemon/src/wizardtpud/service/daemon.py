@@ -63,6 +63,7 @@ class Daemon:
             DeviceHungError: the device does not answer; a thread that waits for it keeps the process from ending.
         """
         self._listen_to_signals()
+        self._engines.lock()
         with self._exposition():
             self._observe_scheduler()
             server = make_server(self._servicer(), self._serving, map(str, self._configuration.listen))

@@ -7,8 +7,10 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import Any
 
+from wizardtpud.device.lock import lock_device
 from wizardtpud.engine import Engine, make_engine
 from wizardtpud.errors import DeviceHungError
 from wizardtpud.model import loading
@@ -19,6 +21,9 @@ from wizardtpud.scheduling.scheduler import Scheduler
 from wizardtpud.scheduling.step_watch import HangAlarm
 from wizardtpud.service.configuration import Configuration
 from wizardtpud.service.progress_log import ProgressLog
+
+_EACH_ITS_OWN = ("cpu", "simulator")
+"""Devices of which every process has one of its own."""
 
 
 class Engines:
@@ -43,6 +48,17 @@ class Engines:
         self.loaded = asyncio.gather(*(asyncio.wrap_future(thread.loaded) for thread in self._threads))
         self.endings = [*self._ended, self._hung]
         self.over = asyncio.ensure_future(self._come_to_an_end())
+
+    def lock(self) -> None:
+        """Takes the devices for this process alone, until it ends.
+
+        Raises:
+            DeviceError: another process has one of them.
+        """
+        if self._configuration.device in _EACH_ITS_OWN:
+            return
+        for number in sorted(chain.from_iterable(self._configuration.devices)):
+            lock_device(self._configuration.lock_directory, number, str(self._bundle.directory.absolute()))
 
     def start(self) -> None:
         for thread in self._threads:
