@@ -15,6 +15,7 @@ from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability.exposition import Exposition
 from wizardtpud.observability.logging import log
 from wizardtpud.observability.metrics import Metrics
+from wizardtpud.observability.stdout_capture import capture_stdout
 from wizardtpud.rpc.journal import Journal
 from wizardtpud.rpc.prompts import Prompts
 from wizardtpud.rpc.server import SERVICE, make_server
@@ -64,6 +65,8 @@ class Daemon:
         """
         self._listen_to_signals()
         self._engines.lock()
+        if self._configuration.device != "cpu":
+            capture_stdout(self._configuration.log_level, self._configuration.log_format)
         with self._exposition():
             self._observe_scheduler()
             server = make_server(self._servicer(), self._serving, map(str, self._configuration.listen))
