@@ -6,7 +6,7 @@ import numpy as np
 
 from wizardtpud.device.runtime import Buffer, Launch, Runtime
 from wizardtpud.engine.sampler import NOT_NUMBERS
-from wizardtpud.errors import DeviceError
+from wizardtpud.errors import NotNumbersError
 
 _NAME = "lm_head"
 
@@ -32,7 +32,8 @@ class TokenHead:
         """The most likely token to follow.
 
         Raises:
-            DeviceError: a launch failed, or the hidden states are not numbers.
+            DeviceError: a launch failed.
+            NotNumbersError: the hidden states are not numbers.
         """
         assert self._looked_at is not None
         hidden, launch = self._looked_at
@@ -40,5 +41,5 @@ class TokenHead:
         token = int(self._token.read().item())
         # What is not a number comes out as token 0, which may well mean the end of the text.
         if token == 0 and not np.isfinite(hidden.read().astype(np.float32)).all():
-            raise DeviceError(NOT_NUMBERS)
+            raise NotNumbersError(NOT_NUMBERS)
         return token
