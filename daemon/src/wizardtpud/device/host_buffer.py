@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Self
 
+from wizardtpud.device.checks import check_view, check_write
 from wizardtpud.device.runtime import Buffer, Packed
 from wizardtpud.errors import DeviceError
 
@@ -41,14 +42,11 @@ class HostBuffer(Buffer):
             ) from error
 
     def view(self, shape: tuple[int, ...], offset: int = 0) -> HostBuffer:
-        end = offset + prod(shape)
-        if offset < 0 or end > self.size:
-            raise DeviceError(f"a view of elements {offset} to {end} is outside a buffer of {self.size}")
-        return HostBuffer(self.array.reshape(-1)[offset:end].reshape(shape))
+        check_view(self, shape, offset)
+        return HostBuffer(self.array.reshape(-1)[offset : offset + prod(shape)].reshape(shape))
 
     def write(self, array: NDArray[Any]) -> None:
-        if array.shape != self.shape or array.dtype != self.dtype:
-            raise DeviceError(f"cannot write {array.dtype}{array.shape} to a buffer of {self.dtype}{self.shape}")
+        check_write(self, array)
         np.copyto(self.array, array)
 
     def read(self) -> NDArray[Any]:

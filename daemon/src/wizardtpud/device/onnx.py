@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from wizardtpud.device.checks import check_network, check_number, misfit
 from wizardtpud.device.host_buffer import HostBuffer, HostPacked
 from wizardtpud.device.runtime import Buffer, Launch, Network, OnProgress, Packed, Runtime, TensorSpec
 from wizardtpud.errors import DeviceError
@@ -70,8 +71,7 @@ class OnnxRuntime(Runtime):
 
     def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer], stage: int = 0) -> Launch:
         assert stage == 0, "networks of this device have one shape"
-        if network not in self.networks:
-            raise DeviceError(f"no network {network!r} is loaded; there are {', '.join(self.networks) or 'none'}")
+        check_network(self.networks, network)
         return OnnxLaunch(self._session_of[network], self.networks[network], inputs, outputs)
 
     def close(self) -> None:
@@ -95,7 +95,7 @@ class OnnxLaunch(Launch):
         )
         for spec, buffer in zip(network.inputs, self._buffers, strict=False):
             if buffer.size != prod(spec.shape):
-                raise _misfit(network.name, spec, buffer)
+                raise misfit(network.name, spec, buffer)
             self._binding.bind_input(spec.name, "cpu", 0, spec.dtype, spec.shape, buffer.array.ctypes.data)
         self._places = [
             _Place(network.name, spec, buffer)
@@ -127,26 +127,18 @@ class _Place:
         self.address: int = buffer.array.ctypes.data
         self.last_offset = buffer.size - prod(spec.shape)
         if self.last_offset < 0:
-            raise _misfit(network, spec, buffer)
+            raise misfit(network, spec, buffer)
 
 
 def _host(specs: Sequence[TensorSpec], buffers: Sequence[Buffer], network: str) -> list[HostBuffer]:
     """The buffers, once it is known that they are as many as `specs`, of the right dtype and of this device."""
-    if len(specs) != len(buffers):
-        raise DeviceError(f"{network} takes {len(specs)} tensors ({', '.join(s.name for s in specs)})")
+    check_number(network, specs, buffers)
     fitting = []
     for spec, buffer in zip(specs, buffers, strict=True):
         if not isinstance(buffer, HostBuffer) or buffer.dtype != spec.dtype:
-            raise _misfit(network, spec, buffer)
+            raise misfit(network, spec, buffer)
         fitting.append(buffer)
     return fitting
-
-
-def _misfit(network: str, spec: TensorSpec, buffer: Buffer) -> DeviceError:
-    return DeviceError(
-        f"{network}: {spec.name} is {spec.dtype}{spec.shape}; a {type(buffer).__name__} "
-        f"of {buffer.dtype}{buffer.shape} does not fit"
-    )
 
 
 def _size(path: Path) -> int:

@@ -13,8 +13,8 @@ from typing_extensions import Self
 
 from wizardtpud.device.bmrt.device import Device
 from wizardtpud.device.bmrt.structures import Memory
+from wizardtpud.device.checks import check_copy, check_view, check_write
 from wizardtpud.device.runtime import Buffer, Packed
-from wizardtpud.errors import DeviceError
 
 _ALIGNMENT = 64
 """Bytes; of what the chip's DMA moves at once, and a multiple of every element's size."""
@@ -45,15 +45,12 @@ class BmrtBuffer(Buffer):
         return buffer
 
     def view(self, shape: tuple[int, ...], offset: int = 0) -> BmrtBuffer:
-        end = offset + prod(shape)
-        if offset < 0 or end > self.size:
-            raise DeviceError(f"a view of elements {offset} to {end} is outside a buffer of {self.size}")
+        check_view(self, shape, offset)
         part = self.memory.part(offset * self.dtype.itemsize, prod(shape) * self.dtype.itemsize)
         return BmrtBuffer(self._device, part, shape, self.dtype)
 
     def write(self, array: NDArray[Any]) -> None:
-        if array.shape != self.shape or array.dtype != self.dtype:
-            raise DeviceError(f"cannot write {array.dtype}{array.shape} to a buffer of {self.dtype}{self.shape}")
+        check_write(self, array)
         contiguous = np.ascontiguousarray(array)
         self._device.write(self.memory, contiguous.ctypes.data)
 
@@ -63,8 +60,8 @@ class BmrtBuffer(Buffer):
         return array
 
     def copy_from(self, source: Buffer) -> None:
-        if not isinstance(source, BmrtBuffer) or source.dtype != self.dtype or source.size != self.size:
-            raise DeviceError(f"cannot copy {source.dtype}{source.shape} to a buffer of {self.dtype}{self.shape}")
+        check_copy(self, source)
+        assert isinstance(source, BmrtBuffer)
         self._device.copy(source.memory, self.memory)
 
 

@@ -11,6 +11,7 @@ from wizardtpud.device.bmrt.buffer import BmrtBuffer
 from wizardtpud.device.bmrt.device import Device
 from wizardtpud.device.bmrt.dtypes import code_of
 from wizardtpud.device.bmrt.structures import Shape, Tensor
+from wizardtpud.device.checks import check_number, misfit
 from wizardtpud.device.runtime import Buffer, Launch, Network, TensorSpec
 from wizardtpud.errors import DeviceError
 
@@ -59,15 +60,14 @@ class BmrtLaunch(Launch):
 
 def _tensors(network: Network, specs: Sequence[TensorSpec], buffers: Sequence[Buffer], *, exact: bool) -> Any:
     """The structures of `specs`, once it is known that as many buffers hold them."""
-    if len(specs) != len(buffers):
-        raise DeviceError(f"{network.name} takes {len(specs)} tensors ({', '.join(s.name for s in specs)})")
+    check_number(network.name, specs, buffers)
     tensors = (Tensor * len(specs))()
     for tensor, spec, buffer in zip(tensors, specs, buffers, strict=True):
         shape = _smaller(spec, buffer) if network.dynamic else spec.shape
         size = prod(shape)
         fits = buffer.size == size if exact else buffer.size >= size
         if not isinstance(buffer, BmrtBuffer) or buffer.dtype != spec.dtype or not fits:
-            raise _misfit(network.name, spec, buffer)
+            raise misfit(network.name, spec, buffer)
         tensor.dtype = code_of(spec.dtype)
         tensor.shape = Shape.of(shape)
         tensor.memory = buffer.memory.part(0, size * spec.dtype.itemsize)
@@ -78,10 +78,3 @@ def _smaller(spec: TensorSpec, buffer: Buffer) -> tuple[int, ...]:
     """The buffer's shape, if a dynamic network takes it; else the network's."""
     fits = len(buffer.shape) == len(spec.shape) and all(map(le, buffer.shape, spec.shape))
     return buffer.shape if fits else spec.shape
-
-
-def _misfit(network: str, spec: TensorSpec, buffer: Buffer) -> DeviceError:
-    return DeviceError(
-        f"{network}: {spec.name} is {spec.dtype}{spec.shape}; a {type(buffer).__name__} "
-        f"of {buffer.dtype}{buffer.shape} does not fit"
-    )

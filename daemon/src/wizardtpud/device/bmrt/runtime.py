@@ -14,6 +14,7 @@ from wizardtpud.device.bmrt.dtypes import dtype_of
 from wizardtpud.device.bmrt.launch import BmrtLaunch
 from wizardtpud.device.bmrt.library import BmrtLibrary
 from wizardtpud.device.bmrt.structures import Memory, NetworkInfo
+from wizardtpud.device.checks import check_network
 from wizardtpud.device.runtime import Buffer, Launch, Network, Packed, Runtime, Stage, TensorSpec
 from wizardtpud.device.telemetry.bmlib import telemetry_of
 from wizardtpud.errors import DeviceError
@@ -68,8 +69,7 @@ class BmrtRuntime(Runtime):
         return BmrtPacked(self._device, tensors)
 
     def bind(self, network: str, inputs: Sequence[Buffer], outputs: Sequence[Buffer], stage: int = 0) -> Launch:
-        if network not in self.networks:
-            raise DeviceError(f"no network {network!r} is loaded; there are {', '.join(self.networks) or 'none'}")
+        check_network(self.networks, network)
         return BmrtLaunch(self._device, self._runtime, self.networks[network], inputs, outputs, stage=stage)
 
     def own_input(self, network: str, index: int, stage: int = 0) -> Buffer:
