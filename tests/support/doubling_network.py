@@ -2,6 +2,8 @@
 
 rows [1, ROWS, 1, WIDTH]    -> new_rows, twice as much
 history [1, PAST, 1, WIDTH] -> seen, twice as much
+
+The network of two stages takes FEWER rows in the second one.
 """
 
 from __future__ import annotations
@@ -9,11 +11,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from wizardtpu_compile.frontend.onnx_frontend import combine
 from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
 NAME = "double"
-ROWS, PAST, WIDTH = 4, 16, 32
+ROWS, FEWER, PAST, WIDTH = 4, 2, 16, 32
 
 _WEIGHTS = "none.npz"
 _TEXT = """\
@@ -34,13 +37,13 @@ module @NAME attributes {module.FLOPs = 0 : i64, module.addr_mode = "io_alone", 
 """
 
 
-def compile_doubling_network(toolchain: Toolchain, directory: Path, element: str) -> Path:
+def compile_doubling_network(toolchain: Toolchain, directory: Path, element: str, rows: int = ROWS) -> Path:
     """The bmodel, with tensors of f16, bf16 or f32."""
     replacements = {
         "NAME": NAME,
         "MODE": element.upper(),
         "WEIGHTS": _WEIGHTS,
-        "NEW": f"tensor<1x{ROWS}x1x{WIDTH}x{element}>",
+        "NEW": f"tensor<1x{rows}x1x{WIDTH}x{element}>",
         "OLD": f"tensor<1x{PAST}x1x{WIDTH}x{element}>",
     }
     text = _TEXT
@@ -48,6 +51,13 @@ def compile_doubling_network(toolchain: Toolchain, directory: Path, element: str
         text = text.replace(word, replacement)
     (directory / "net.mlir").write_text(text)
     np.savez(directory / _WEIGHTS)
-    bmodel = directory / f"{element}.bmodel"
+    bmodel = directory / f"{element}_{rows}.bmodel"
     compile_network(toolchain, directory / "net.mlir", bmodel, directory / "net.log")
     return bmodel
+
+
+def compile_two_stages(toolchain: Toolchain, directory: Path) -> Path:
+    """The bmodel of two stages, with tensors of f16."""
+    parts = [compile_doubling_network(toolchain, directory, "f16", rows) for rows in (ROWS, FEWER)]
+    combine(toolchain, parts, directory / "stages.bmodel", log=directory / "combine.log")
+    return directory / "stages.bmodel"

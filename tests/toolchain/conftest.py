@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 from wizardtpu_compile.toolchain.toolchain import Toolchain
+from wizardtpud.device.bmrt import BmrtLibrary
+from wizardtpud.device.sail import SailLibrary
 
+from tests.support.sail import load_standin
 from tests.support.toolchain import require_toolchain
 from tests.support.tpu_checkpoint import write_tpu_checkpoint
 
@@ -20,3 +23,15 @@ def toolchain() -> Toolchain:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two layers, 128 wide, 4 heads, 320 tokens; not to be changed."""
     return write_tpu_checkpoint(tmp_path_factory.mktemp("sound") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def bmrt_library(toolchain: Toolchain) -> BmrtLibrary:
+    """The vendor's runtime, on its simulator."""
+    return BmrtLibrary.load(toolchain.simulator)
+
+
+@pytest.fixture(scope="session")
+def sail_library(toolchain: Toolchain) -> SailLibrary:
+    """The stand-in for sophon-sail, on the simulator."""
+    return load_standin(toolchain.simulator)

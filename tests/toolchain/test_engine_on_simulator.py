@@ -13,6 +13,7 @@ from wizardtpu_compile.precision import Float
 from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.runtime import Runtime
+from wizardtpud.device.sail import SailLibrary, SailRuntime
 from wizardtpud.engine import Engine, FinishReason, Sampling, Sequence, Token
 from wizardtpud.engine.wizardtpu.forward import StepForward
 from wizardtpud.model.bundle import Bundle
@@ -46,15 +47,25 @@ def element(request: pytest.FixtureRequest) -> Float:
 
 
 @pytest.fixture(scope="module")
-def model(
+def bundle(
     checkpoint: Path, element: Float, toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Runtime, Layout]]:
+) -> Bundle:
     """Two layers in one block and one in another."""
     directory = tmp_path_factory.mktemp("bundle") / element
     options = few_shapes(context=CONTEXT, prefill_chunks=(4,), quantize=element, layers_per_net=2)
     build_tpu_bundle(checkpoint, directory, options, toolchain.directory)
-    bundle = Bundle.open(directory)
-    with load(bundle, "simulator", library=toolchain.simulator) as runtime:
+    return Bundle.open(directory)
+
+
+@pytest.fixture(scope="module", params=["simulator", "sail"])
+def model(
+    request: pytest.FixtureRequest, bundle: Bundle, toolchain: Toolchain, sail_library: SailLibrary
+) -> Iterator[tuple[Runtime, Layout]]:
+    if request.param == "sail":
+        runtime: Runtime = SailRuntime(bundle.path(bundle.manifest.networks[0].file), library=sail_library)
+    else:
+        runtime = load(bundle, "simulator", library=toolchain.simulator)
+    with runtime:
         yield runtime, resolve(bundle.manifest, runtime.networks)
 
 

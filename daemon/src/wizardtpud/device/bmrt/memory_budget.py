@@ -47,8 +47,7 @@ class MemoryBudget:
 def free_memory(library: BmrtLibrary, handle: int) -> int | None:
     """Bytes of an open device that are free; None if the library does not tell."""
     if library.simulated:
-        given = os.environ.get(_SIMULATED_VARIABLE)
-        return int(given, 0) if given else _SIMULATED_BYTES
+        return simulated_memory() or _SIMULATED_BYTES
     stat = DeviceStat()
     try:
         library.bmlib.bm_get_stat(handle, stat)
@@ -56,6 +55,12 @@ def free_memory(library: BmrtLibrary, handle: int) -> int | None:
         return None
     free = (stat.memory_total - stat.memory_used) * _MIB
     return free if stat.memory_total > 0 else None
+
+
+def simulated_memory() -> int | None:
+    """Bytes that the simulator was told to have; None if it was told nothing."""
+    given = os.environ.get(_SIMULATED_VARIABLE)
+    return int(given, 0) if given else None
 
 
 def _text(size: int) -> str:
