@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wizardtpu_compile.bmodel.encoding import encode
-from wizardtpu_compile.bmodel.header import HEADER_SIZE, Header, aligned
-from wizardtpu_compile.bmodel.schema import (
+from wizardtpud.model.bmodel.header import HEADER_SIZE, Header, aligned
+from wizardtpud.model.bmodel.schema import (
     Binary,
     Cascade,
     CmdGroup,

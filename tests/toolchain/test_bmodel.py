@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wizardtpu_compile.bmodel import schema
 from wizardtpu_compile.bmodel.assembly import Assembly
-from wizardtpu_compile.bmodel.decoding import decode
 from wizardtpu_compile.bmodel.encoding import encode
-from wizardtpu_compile.bmodel.header import HEADER_SIZE, Header
-from wizardtpu_compile.bmodel.reading import binaries, read_contents, read_model
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.emit.tpu import emit, write_weights
-from wizardtpu_compile.errors import BmodelError
 from wizardtpu_compile.network import gpt_bigcode
 from wizardtpu_compile.network.description import Network
 from wizardtpu_compile.precision import WeightFormat
 from wizardtpu_compile.simulation.simulator import Simulator
 from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel import schema
+from wizardtpud.model.bmodel.decoding import decode
+from wizardtpud.model.bmodel.header import HEADER_SIZE, Header
+from wizardtpud.model.bmodel.reading import binaries, read_contents, read_model
 
 from tests.support.random_checkpoint import write_random_checkpoint
 

@@ -12,7 +12,6 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from wizardtpu_compile.bmodel.reading import read_model
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.emit import onnx as onnx_emitter
 from wizardtpu_compile.emit.tpu import emit, io_dtype, rounded, write_weights
@@ -27,6 +26,7 @@ from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpu_compile.verification.inputs import Shape, made_up
 from wizardtpu_compile.verification.similarity import cosine
+from wizardtpud.model.bmodel.reading import read_model
 
 from tests.support.networks import run as run_onnx
 from tests.support.random_checkpoint import write_random_checkpoint

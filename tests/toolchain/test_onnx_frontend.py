@@ -9,8 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from wizardtpu_compile.bmodel.model import Net, Stage
-from wizardtpu_compile.bmodel.reading import read_model
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.emit.tpu import emit, write_weights
 from wizardtpu_compile.errors import ToolchainError
@@ -27,6 +25,8 @@ from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
 from wizardtpud.engine import Sampling, make_engine
+from wizardtpud.model.bmodel.model import Net, Stage
+from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.manifest import Manifest, Quantization
 
 from tests.support.networks import causal_mask

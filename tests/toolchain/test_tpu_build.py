@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from wizardtpu_compile.bmodel.model import Tensor
-from wizardtpu_compile.bmodel.reading import read_model
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.emit.tpu import io_dtype
 from wizardtpu_compile.errors import CheckpointError, OutputError, StepError, ToolchainError
@@ -25,6 +23,8 @@ from wizardtpu_compile.targets.tpu.build import build_tpu_bundle, workspace_of
 from wizardtpu_compile.targets.tpu.plan import MODEL_NAME, TpuNetwork, plan
 from wizardtpu_compile.toolchain.toolchain import MARKER_NAME, Toolchain
 from wizardtpud.errors import BundleError
+from wizardtpud.model.bmodel.model import Tensor
+from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.manifest import Quantization
 

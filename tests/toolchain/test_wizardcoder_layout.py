@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from wizardtpu_compile.bmodel.model import Model, Tensor
-from wizardtpu_compile.bmodel.reading import read_model
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.frontend.onnx_frontend import BMODEL_NAME, build_network, combine
 from wizardtpu_compile.network.wizardcoder_tpu import stages
@@ -17,6 +15,8 @@ from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
 from wizardtpud.engine import Engine, Sampling
 from wizardtpud.engine.wizardcoder_tpu.forward import WizardcoderForward
 from wizardtpud.model.wizardcoder_layout import resolve_wizardcoder
+from wizardtpud.model.bmodel.model import Model, Tensor
+from wizardtpud.model.bmodel.reading import read_model
 
 from tests.support.random_checkpoint import write_random_checkpoint
 from tests.support.reference_gpt_bigcode import ReferenceModel

@@ -39,7 +39,3 @@ class ToolchainError(CompileError):
 
 class StepError(CompileError):
     """A step of a build failed; what was finished before it is kept."""
-
-
-class BmodelError(CompileError):
-    """A file is not the bmodel it should be."""

@@ -6,12 +6,11 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel.model import Model, Net, Tensor
+from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.manifest import Manifest, NetworkEntry
-
-from wizardtpu_compile.bmodel.model import Model, Net, Tensor
-from wizardtpu_compile.bmodel.reading import read_model
-from wizardtpu_compile.errors import BmodelError
 
 CACHE_ELEMENT = 2
 """Bytes of a number in the KV cache: keys and values are f16 or bf16."""

@@ -15,6 +15,10 @@ class BundleError(WizardtpudError):
     """A bundle is missing, damaged, foreign or does not fit the device."""
 
 
+class BmodelError(BundleError):
+    """A file is not the bmodel it should be."""
+
+
 class DeviceError(WizardtpudError):
     """The device, or the library that drives it, failed."""
 

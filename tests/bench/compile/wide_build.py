@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from wizardtpu_compile.bmodel.reading import read_model
 from wizardtpu_compile.targets.tpu.plan import MODEL_NAME
+from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.bundle import Bundle
 
 from tests.bench.compile.command import Command

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from wizardtpu_compile.bmodel import sections
 from wizardtpu_compile.bmodel.assembly import ROOM, Assembly, Finished
-from wizardtpu_compile.bmodel.header import ALIGNMENT
-from wizardtpu_compile.bmodel.reading import binaries, read_contents, read_model
-from wizardtpu_compile.errors import BmodelError
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel.header import ALIGNMENT
+from wizardtpud.model.bmodel.reading import binaries, read_contents, read_model
 
 from tests.support.tiny_bmodel import KERNEL, TinyNet, write_tiny_bmodel
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from wizardtpu_compile.bmodel.model import Tensor
-from wizardtpu_compile.errors import BmodelError
 from wizardtpu_compile.inspect import DeviceMemory, Report, Signature, describe, report
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel.model import Tensor
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.manifest import FileEntry
 

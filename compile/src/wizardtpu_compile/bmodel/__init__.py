@@ -1,1 +1,1 @@
-"""The vendor's file of compiled networks: reading it, writing it, and putting many into one."""
+"""The vendor's file of compiled networks: writing it, and putting many into one. The daemon reads it."""

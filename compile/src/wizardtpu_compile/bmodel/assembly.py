@@ -17,18 +17,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from typing_extensions import Self
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel import schema
+from wizardtpud.model.bmodel.decoding import decode
+from wizardtpud.model.bmodel.header import HEADER_SIZE, Header, aligned
+from wizardtpud.model.bmodel.model import network_name, scratch_size
+from wizardtpud.model.bmodel.reading import Contents, read_contents
 
-from wizardtpu_compile.bmodel import schema
-from wizardtpu_compile.bmodel.decoding import decode
 from wizardtpu_compile.bmodel.encoding import encode
-from wizardtpu_compile.bmodel.header import HEADER_SIZE, Header, aligned
 from wizardtpu_compile.bmodel.journal import Entry, Journal, Section
-from wizardtpu_compile.bmodel.model import network_name, scratch_size
 from wizardtpu_compile.bmodel.parts import all_names, merge, store
-from wizardtpu_compile.bmodel.reading import Contents, read_contents
 from wizardtpu_compile.bmodel.sections import Sections, digest, write
 from wizardtpu_compile.disk import put, sync
-from wizardtpu_compile.errors import BmodelError
 
 ROOM = 4 << 20
 """Bytes left for the description unless told otherwise: a network of one layer takes about 4000."""

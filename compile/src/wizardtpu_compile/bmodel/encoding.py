@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
-
-from wizardtpu_compile.bmodel.layout import Inline, InlineKind, Kind, Scalar, Table, Text, Vector, slots
+from wizardtpud.model.bmodel.tables import Inline, InlineKind, Kind, Scalar, Table, Text, Vector, slots
 
 
 def encode(root: Table) -> bytes:

@@ -6,9 +6,10 @@ import dataclasses
 from collections.abc import Collection
 from pathlib import Path
 
+from wizardtpud.model.bmodel.model import network_name
+from wizardtpud.model.bmodel.reading import read_contents
+
 from wizardtpu_compile.bmodel.assembly import Assembly
-from wizardtpu_compile.bmodel.model import network_name
-from wizardtpu_compile.bmodel.reading import read_contents
 
 
 def extract(model: Path, networks: Collection[str], output: Path) -> None:

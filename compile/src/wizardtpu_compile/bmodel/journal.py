@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
-
-from wizardtpu_compile.errors import BmodelError
+from wizardtpud.errors import BmodelError
 
 
 class Section(msgspec.Struct, frozen=True):

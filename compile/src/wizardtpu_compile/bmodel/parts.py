@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from wizardtpu_compile.bmodel import schema
-from wizardtpu_compile.bmodel.header import DAMAGED
-from wizardtpu_compile.bmodel.model import network_name
-from wizardtpu_compile.bmodel.reading import Contents, binaries
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel import schema
+from wizardtpud.model.bmodel.header import DAMAGED
+from wizardtpud.model.bmodel.model import network_name
+from wizardtpud.model.bmodel.reading import Contents, binaries
+
 from wizardtpu_compile.bmodel.sections import Sections, digest
-from wizardtpu_compile.errors import BmodelError
 
 _LARGEST_CODED = 1 << 29
 """Bytes from which on the compiler's check codes are no sha256 of the binary any more, but still tell it apart."""

@@ -8,9 +8,10 @@ import os
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
-from wizardtpu_compile.bmodel.header import TRUNCATED, aligned
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel.header import TRUNCATED, aligned
+
 from wizardtpu_compile.bmodel.journal import Section
-from wizardtpu_compile.errors import BmodelError
 
 _CHUNK = 1 << 20
 _CANNOT_COPY = (errno.EXDEV, errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP)  # within the kernel

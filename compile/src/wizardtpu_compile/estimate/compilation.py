@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from wizardtpud.model.bmodel.reading import read_model
 
-from wizardtpu_compile.bmodel.reading import read_model
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.checkpoint.config import ModelConfig
 from wizardtpu_compile.emit.tpu import emit

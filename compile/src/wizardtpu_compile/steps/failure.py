@@ -8,6 +8,8 @@ import shutil
 import traceback
 from pathlib import Path
 
+from wizardtpud.errors import BundleError
+
 from wizardtpu_compile.errors import CompileError, StepError, reason
 
 _LINES_TOLD = 15
@@ -26,7 +28,7 @@ def step_error(name: str, error: BaseException, log: Path, outlook: str) -> Step
         log: its log; the traceback of an error that nobody foresaw is added to it.
         outlook: what becomes of the files of all steps.
     """
-    if not isinstance(error, (CompileError, OSError, MemoryError)):
+    if not isinstance(error, (CompileError, BundleError, OSError, MemoryError)):
         _write_traceback(error, log)
     told = [f"step {name} failed: {_cause(error)}"]
     lines = _last_lines(log)
@@ -38,7 +40,7 @@ def step_error(name: str, error: BaseException, log: Path, outlook: str) -> Step
 
 
 def _cause(error: BaseException) -> str:
-    if isinstance(error, CompileError):
+    if isinstance(error, (CompileError, BundleError)):
         return str(error)
     if isinstance(error, OSError):
         return reason(error)

@@ -6,9 +6,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from wizardtpu_compile.bmodel.header import HEADER_SIZE, Header
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel.header import HEADER_SIZE, Header
+
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
-from wizardtpu_compile.errors import BmodelError, OutputError
+from wizardtpu_compile.errors import OutputError
 from wizardtpu_compile.options import TpuOptions
 from wizardtpu_compile.steps.progress import NO_STEP_PROGRESS, StepProgress
 from wizardtpu_compile.steps.workspace import Workspace

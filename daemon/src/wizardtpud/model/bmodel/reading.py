@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wizardtpu_compile.bmodel import schema
-from wizardtpu_compile.bmodel.decoding import decode
-from wizardtpu_compile.bmodel.header import DAMAGED, HEADER_SIZE, TRUNCATED, Header
-from wizardtpu_compile.bmodel.layout import Table
-from wizardtpu_compile.bmodel.model import Model
-from wizardtpu_compile.errors import BmodelError
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel import schema
+from wizardtpud.model.bmodel.decoding import decode
+from wizardtpud.model.bmodel.header import DAMAGED, HEADER_SIZE, TRUNCATED, Header
+from wizardtpud.model.bmodel.model import Model
+from wizardtpud.model.bmodel.tables import Table
 
 MAX_DESCRIPTION = 32 << 20
 """Bytes: some thousands of networks. A damaged header could ask for much more memory."""

@@ -12,14 +12,14 @@ import flatbuffers
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from wizardtpu_compile.bmodel import schema
-from wizardtpu_compile.bmodel.decoding import decode
 from wizardtpu_compile.bmodel.encoding import encode
-from wizardtpu_compile.bmodel.header import HEADER_SIZE, Header
-from wizardtpu_compile.bmodel.layout import U32, InlineKind, Kind, Scalar, Table, TableKind, Text, slots
-from wizardtpu_compile.bmodel.model import Memory, Tensor
-from wizardtpu_compile.bmodel.reading import MAX_DESCRIPTION, binaries, read_contents, read_model
-from wizardtpu_compile.errors import BmodelError
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel import schema
+from wizardtpud.model.bmodel.decoding import decode
+from wizardtpud.model.bmodel.header import HEADER_SIZE, Header
+from wizardtpud.model.bmodel.model import Memory, Tensor
+from wizardtpud.model.bmodel.reading import MAX_DESCRIPTION, binaries, read_contents, read_model
+from wizardtpud.model.bmodel.tables import U32, InlineKind, Kind, Scalar, Table, TableKind, Text, slots
 
 from tests.support.tiny_bmodel import TinyNet, front, write_tiny_bmodel
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from typing_extensions import Self
 
-from wizardtpu_compile.errors import BmodelError
+from wizardtpud.errors import BmodelError
 
 ALIGNMENT = 4096
 """Where binaries may begin: whole pages can be mapped, and copied without being read."""

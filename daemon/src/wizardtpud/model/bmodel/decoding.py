@@ -5,8 +5,9 @@ from __future__ import annotations
 import struct
 from typing import Any
 
-from wizardtpu_compile.bmodel.header import DAMAGED
-from wizardtpu_compile.bmodel.layout import (
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel.header import DAMAGED
+from wizardtpud.model.bmodel.tables import (
     OFFSET_SIZE,
     InlineKind,
     Kind,
@@ -19,7 +20,6 @@ from wizardtpu_compile.bmodel.layout import (
     Vector,
     slots,
 )
-from wizardtpu_compile.errors import BmodelError
 
 
 def decode(buffer: bytes, root: type[T]) -> T:
@@ -59,7 +59,7 @@ class _Decoder:
         if len(offsets) > len(known):
             raise BmodelError(
                 f"a {table.__name__} has more than the {len(known)} fields known here, so a newer compiler made "
-                "it; compile it with the toolchain that this wizardtpu-compile installs"
+                "it; compile it with the toolchain that wizardtpu-compile installs"
             )
         self._account(position, size)
         offsets += (0,) * (len(known) - len(offsets))

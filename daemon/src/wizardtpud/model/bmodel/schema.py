@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from wizardtpu_compile.bmodel.layout import F32, I32, U8, U32, U64, Inline, Table
+from wizardtpud.model.bmodel.tables import F32, I32, U8, U32, U64, Inline, Table
 
 
 @dataclass(slots=True)

@@ -12,9 +12,9 @@ from math import prod
 
 from typing_extensions import Self
 
-from wizardtpu_compile.bmodel import schema
-from wizardtpu_compile.bmodel.header import DAMAGED
-from wizardtpu_compile.errors import BmodelError
+from wizardtpud.errors import BmodelError
+from wizardtpud.model.bmodel import schema
+from wizardtpud.model.bmodel.header import DAMAGED
 
 DTYPES = (
     *("float32", "float16", "int8", "uint8", "int16", "uint16", "int32", "uint32"),
