@@ -149,7 +149,7 @@ def test_changed_bytes_give_a_model_or_an_error(bmodel: Path, data: st.DataObjec
     changed = bmodel.with_name("changed.bmodel")
     changed.write_bytes(content)
     with contextlib.suppress(BmodelError):
-        assert read_model(changed).memory().weights >= 0
+        assert read_model(changed).device_bytes >= 0
 
 
 @given(size=st.integers(0, 1 << 16))
@@ -232,6 +232,23 @@ def test_a_network_on_two_devices_is_one_of_two_parts(tmp_path: Path) -> None:
     assert model.devices == 2
     assert {name: [net.name for net in parts] for name, parts in model.networks.items()} == {"a": ["a_0", "a_1"]}
     assert [model.memory(device).weights for device in (0, 1)] == [100, 150]
+    assert model.device_bytes == model.memory(1).total
+
+
+@pytest.mark.parametrize(
+    ("nets", "devices"), [([TinyNet("a", main_name="a", device=1)], 1), ([TinyNet("a"), TinyNet("b")], 2**32 - 1)]
+)
+def test_networks_and_devices_that_do_not_fit_are_refused(
+    tmp_path: Path, nets: list[TinyNet], devices: int
+) -> None:
+    with pytest.raises(BmodelError, match=f"{len(nets)} networks do not fit {devices} devices"):
+        read_model(write_tiny_bmodel(tmp_path / "x", nets, devices=devices))
+
+
+def test_a_bmodel_without_networks_is_refused(bmodel: Path) -> None:
+    bmodel.write_bytes(front(schema.Model("B", "1", "", "BM1684X", []), 0))
+    with pytest.raises(BmodelError, match="0 networks do not fit 1 devices"):
+        read_model(bmodel)
 
 
 @pytest.mark.parametrize(

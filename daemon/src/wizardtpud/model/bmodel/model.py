@@ -1,7 +1,8 @@
 """The networks of a bmodel, and the memory they take on a device.
 
-The runtime allocates equal weights once, instructions for every network, one scratch memory for all of them, and
-in address mode 1 memory for the inputs and outputs of every network.
+The runtime allocates equal weights once, instructions for every network, one scratch memory for all of them if it
+is told to share (BM_RUNTIME_SHARE_MEM; else one for every stage), and in address mode 1 memory for the inputs and
+outputs of every network.
 """
 
 from __future__ import annotations
@@ -133,7 +134,15 @@ class Net:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on one device; `loaded` is what the vendor's `model_tool --info` adds up."""
+    """Bytes on one device that loading takes; caches, and tensors that the caller makes, are not among them.
+
+    Seen on the simulator, allocation by allocation: weights, tensors and scratch are exactly what the runtime
+    allocates when networks share their scratch memory. Instructions are what it allocates at most: those for
+    computing that are equal in several networks it loads once. A chip's runtime loads its own program besides.
+
+    Attributes:
+        loaded: what the vendor's `model_tool --info` adds up.
+    """
 
     weights: int
     instructions: int
@@ -161,13 +170,21 @@ class Model:
     @classmethod
     def of(cls, description: schema.Model) -> Self:
         nets = tuple(map(Net.of, description.net))
-        return cls(description.chip, description.version, max(1, description.device_num), nets)
+        devices = max(1, description.device_num)
+        if not nets or devices > len(nets) or any(net.device >= devices for net in nets):
+            raise BmodelError(f"{len(nets)} networks do not fit {devices} devices: {DAMAGED}")
+        return cls(description.chip, description.version, devices, nets)
 
     @property
     def networks(self) -> Mapping[str, tuple[Net, ...]]:
         """The nets of each network, by the name the runtime knows it by; several if it is divided."""
         names = dict.fromkeys(net.network for net in self.nets)
         return {name: tuple(net for net in self.nets if net.network == name) for name in names}
+
+    @property
+    def device_bytes(self) -> int:
+        """Bytes that loading takes on the device that has most to load; see `Memory`."""
+        return max(self.memory(device).total for device in range(self.devices))
 
     def memory(self, device: int = 0) -> Memory:
         """What the networks take on a device."""
