@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import jinja2
-from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
+from wizardtpud.model.chat_template import WIZARDCODER_CHAT_TEMPLATE
 
 _TEMPLATE = jinja2.Environment(autoescape=False).from_string(WIZARDCODER_CHAT_TEMPLATE)  # noqa: S701 - plain text
 

@@ -7,9 +7,9 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
-from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
 from wizardtpu_compile.options.cpu import CpuOptions, Precision
 from wizardtpu_compile.targets.cpu import build_cpu_bundle
+from wizardtpud.model.chat_template import WIZARDCODER_CHAT_TEMPLATE
 from wizardtpud.text.prompt_template import Message, PromptTemplate
 from wizardtpud.text.tokenizer import Tokenizer
 

@@ -1,30 +1,15 @@
-"""The prompt template of a bundle, and that of the WizardCoder family.
-
-WizardCoder's single-turn text is the one published with WizardCoder-15B-V1.0; further turns repeat the
-instruction/response pair after the answer, and a leading system message replaces the preamble.
-"""
+"""The prompt template of a bundle."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from wizardtpud.errors import BundleError
+from wizardtpud.model.chat_template import WIZARDCODER_CHAT_TEMPLATE, read_chat_template
 from wizardtpud.model.manifest import MANIFEST_NAME
 from wizardtpud.text.prompt_template import Message, PromptTemplate
 
-from wizardtpu_compile.checkpoint.chat_template import read_chat_template
 from wizardtpu_compile.errors import CheckpointError, OptionError
-
-WIZARDCODER_CHAT_TEMPLATE = (
-    "{%- if messages[0].role == 'system' -%}{{ messages[0].content }}"
-    "{%- else -%}Below is an instruction that describes a task. "
-    "Write a response that appropriately completes the request.{%- endif -%}"
-    "{%- for message in messages -%}"
-    "{%- if message.role == 'user' -%}"
-    "{{ '\\n\\n### Instruction:\\n' + message.content + '\\n\\n### Response:' }}"
-    "{%- elif message.role == 'assistant' -%}{{ message.content }}{%- endif -%}"
-    "{%- endfor -%}"
-)
 
 
 def choose_chat_template(directory: Path, given: str | None) -> str:
@@ -32,7 +17,8 @@ def choose_chat_template(directory: Path, given: str | None) -> str:
 
     Raises:
         OptionError: the given one cannot make a prompt.
-        CheckpointError: the checkpoint's cannot.
+        BundleError: the checkpoint's cannot be read.
+        CheckpointError: it cannot make a prompt.
     """
     if given is not None:
         if fault := _fault(given):

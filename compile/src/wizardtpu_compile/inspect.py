@@ -6,14 +6,13 @@ import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from wizardtpud.errors import BmodelError
 from wizardtpud.model.bmodel.model import Model, Net, Tensor
 from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.bundle import Bundle
-from wizardtpud.model.manifest import Manifest, NetworkEntry
+from wizardtpud.model.manifest import Manifest, NetworkEntry, NetworkLayout
 
-CACHE_ELEMENT = 2
-"""Bytes of a number in the KV cache: keys and values are f16 or bf16."""
+CACHE_ELEMENTS: dict[NetworkLayout, int] = {"wizardtpu": 2, "llm-convert": 2, "wizardcoder-tpu": 4}
+"""Bytes of a number in the KV cache: keys and values are f16 or bf16, or f32."""
 
 
 class Signature(msgspec.Struct, frozen=True):
@@ -58,24 +57,16 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 def report(bundle: Bundle) -> Report:
-    """What a bundle holds.
-
-    Raises:
-        BmodelError: the networks are not those of the manifest.
-    """
+    """What a bundle holds."""
     if bundle.manifest.target == "cpu":
         return Report(bundle.digest, bundle.manifest)
-    model = _read_networks(bundle)
+    model = read_model(bundle.bmodel)
     memory = [_memory(bundle.manifest, model, device) for device in range(model.devices)]
     return Report(bundle.digest, bundle.manifest, list(map(_net_report, model.nets)), memory)
 
 
 def describe(bundle: Bundle) -> Iterator[str]:
-    """Lines of text.
-
-    Raises:
-        BmodelError: the networks are not those of the manifest.
-    """
+    """Lines of text."""
     found = report(bundle)
     manifest, numbers = bundle.manifest, bundle.manifest.architecture
     yield f"{manifest.name}: {numbers.family} for {manifest.target}, context {manifest.context}"
@@ -84,13 +75,14 @@ def describe(bundle: Bundle) -> Iterator[str]:
         f"{numbers.layers} layers, {numbers.heads} heads of {numbers.head_dim}, hidden {numbers.hidden}, "
         f"inner {numbers.inner}, vocabulary {numbers.vocabulary}, positions {numbers.positions}"
     )
-    weights = manifest.quantization
-    groups = f", groups of {weights.group_size}" if weights.group_size else ""
-    yield f"weights: blocks {weights.blocks}, lm_head {weights.lm_head}, embedding {weights.embedding}{groups}"
+    if weights := manifest.quantization:
+        groups = f", groups of {weights.group_size}" if weights.group_size else ""
+        yield f"weights: blocks {weights.blocks}, lm_head {weights.lm_head}, embedding {weights.embedding}{groups}"
     yield "made with " + ", ".join(f"{tool} {version}" for tool, version in manifest.made_with.items())
     yield ""
-    yield from _network_table(manifest.networks, found.networks)
-    yield ""
+    if manifest.networks:
+        yield from _network_table(manifest.networks, found.networks)
+        yield ""
     if found.networks:
         yield from _tensor_tables(found.networks)
         yield from _memory_table(found.memory)
@@ -106,16 +98,6 @@ def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     for row in (header, *rows):
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _read_networks(bundle: Bundle) -> Model:
-    """All networks of such a bundle are in one file."""
-    entries = bundle.manifest.networks
-    path = bundle.path(entries[0].file)
-    model = read_model(path)
-    if missing := {entry.name for entry in entries} - model.networks.keys():
-        raise BmodelError(f"{path} lacks the network {min(missing)}; build the bundle again")
-    return model
 
 
 def _net_report(net: Net) -> NetReport:
@@ -147,8 +129,8 @@ def _memory(manifest: Manifest, model: Model, device: int) -> DeviceMemory:
 def _cache_bytes(manifest: Manifest) -> int:
     """Keys and values of as many sequences as one step can decode; every device has them all."""
     numbers = manifest.architecture
-    slots = max(entry.batch for entry in manifest.networks)
-    row = numbers.kv_heads * numbers.head_dim * CACHE_ELEMENT
+    slots = max((entry.batch for entry in manifest.networks), default=1)
+    row = numbers.kv_heads * numbers.head_dim * CACHE_ELEMENTS[manifest.layout]
     return 2 * numbers.layers * slots * manifest.context * row
 
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
 from wizardtpu_compile.errors import CheckpointError, OptionError
 from wizardtpu_compile.options import CpuOptions
 from wizardtpu_compile.targets.cpu import build_cpu_bundle
+from wizardtpud.errors import BundleError
 from wizardtpud.model.bundle import Bundle
+from wizardtpud.model.chat_template import WIZARDCODER_CHAT_TEMPLATE
 from wizardtpud.model.manifest import Architecture, Manifest, Quantization
 
 from tests.support.edited_checkpoint import edit_json
@@ -142,10 +143,19 @@ def test_chat_template_of_the_options_comes_first(checkpoint: Path, tmp_path: Pa
     assert manifest_of(checkpoint, tmp_path / "bundle", options).chat_template == TEMPLATE
 
 
-@pytest.mark.parametrize("content", ['{"chat_template": "{% if %}"}', '{"chat_template": 3}', "{"])
-def test_names_a_damaged_chat_template(checkpoint: Path, tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        ('{"chat_template": "{% if %}"}', CheckpointError, "its chat template, line 1"),
+        ('{"chat_template": 3}', BundleError, r"tokenizer_config.json: Expected .* at `\$.chat_template`"),
+        ("{", BundleError, "tokenizer_config.json is damaged"),
+    ],
+)
+def test_names_a_damaged_chat_template(
+    checkpoint: Path, tmp_path: Path, content: str, error: type[Exception], message: str
+) -> None:
     (checkpoint / "tokenizer_config.json").write_text(content)
-    with pytest.raises(CheckpointError, match="template"):
+    with pytest.raises(error, match=message):
         build_cpu_bundle(checkpoint, tmp_path / "bundle")
 
 

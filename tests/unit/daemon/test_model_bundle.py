@@ -175,7 +175,8 @@ class TestManifest:
             (lambda m: m["files"][BLOCK].update(sha256="abc"), "Expected `str` matching regex"),
             (lambda m: m["files"][BLOCK].update(bytes=-1), "Expected `int` >= 0"),
             (lambda m: m.update(end_of_text=[]), "Expected `array` of length >= 1 - at `$.end_of_text`"),
-            (lambda m: m.update(networks=[]), "Expected `array` of length >= 1 - at `$.networks`"),
+            (lambda m: m.update(layout="gguf"), "Invalid enum value 'gguf' - at `$.layout`"),
+            (lambda m: m.update(device_bytes=0), "Expected `int` >= 1 - at `$.device_bytes`"),
         ],
     )
     def test_a_wrong_field(self, directory: Path, change: Callable[[Any], None], message: str) -> None:

@@ -29,8 +29,30 @@ def networks(entries: list[NetworkEntry]) -> Manifest:
     return replace(manifest(), networks=entries)
 
 
+def foreign(**fields: Any) -> Manifest:
+    """Of a model with heads of another width than ours may have, and positions beyond those it was trained for."""
+    numbers = replace(manifest().architecture, head_dim=8, positions=4)
+    changes: dict[str, Any] = {
+        "layout": "llm-convert",
+        "target": "bm1684x",
+        "architecture": numbers,
+        "networks": [],
+        "quantization": None,
+    }
+    return replace(manifest(), **(changes | fields))
+
+
 def test_a_sound_manifest() -> None:
     check(manifest())
+
+
+def test_a_sound_manifest_of_a_foreign_model() -> None:
+    check(foreign())
+    check(foreign(devices=2, sampling=False))
+
+
+def test_a_model_for_several_chips() -> None:
+    check(replace(manifest(), target="bm1684x", devices=2))
 
 
 def test_a_greedy_head_may_be_absent() -> None:
@@ -53,7 +75,16 @@ def test_a_block_may_hold_several_layers() -> None:
         (replace(manifest(), context=1), "context has no room for an answer"),
         (replace(manifest(), end_of_text=[0, 10]), "end_of_text is outside the vocabulary"),
         (replace(manifest(), end_of_text=[-1]), "end_of_text is outside the vocabulary"),
-        (replace(manifest(), devices=2), "the bundle is for 2 devices together, and this daemon drives one"),
+        (replace(manifest(), devices=2), "several devices are for chips alone"),
+        (replace(manifest(), quantization=None), "there is no quantization"),
+        (networks([]), "there are no networks"),
+        (foreign(target="cpu"), "the layout llm-convert is for bm1684x alone"),
+        (foreign(networks=manifest().networks), "the networks of the layout llm-convert are not listed"),
+        (
+            foreign(layout="wizardcoder-tpu", architecture=manifest().architecture),
+            "the layout wizardcoder-tpu has no logits to sample from",
+        ),
+        (foreign(end_of_text=[10]), "end_of_text is outside the vocabulary"),
         (networks([*without(), block(0, 1)]), "there are 2 networks named block_0_b1_t1_s8"),
         (networks(changed("lm_head_b1", tokens=1)), "lm_head_b1 must not have tokens"),
         (networks(changed("embedding_b1_t1", tokens=None)), "embedding_b1_t1 must have tokens"),

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import pytest
-from wizardtpu_compile.chat_template import WIZARDCODER_CHAT_TEMPLATE
 from wizardtpud.errors import BundleError, InvalidRequestError
+from wizardtpud.model.chat_template import WIZARDCODER_CHAT_TEMPLATE
 from wizardtpud.text.prompt_template import Message, PromptTemplate
 
 USER = Message("user", "write quicksort")
@@ -54,6 +54,53 @@ def test_a_template_may_refuse_a_conversation() -> None:
     assert caught.value.field == "messages"
 
 
+QWEN = """{%- if tools %}{{- "tools" }}{%- else %}
+    {%- if messages[0]['role'] == 'system' %}
+        {{- '<|im_start|>system\\n' + messages[0]['content'] + '<|im_end|>\\n' }}
+    {%- else %}
+        {{- '<|im_start|>system\\nYou are helpful.<|im_end|>\\n' }}
+    {%- endif %}
+{%- endif %}
+{%- for message in messages %}
+    {%- if (message.role == "user") or (message.role == "assistant" and not message.tool_calls) %}
+        {{- '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>' + '\\n' }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- '<|im_start|>assistant\\n' }}
+{%- endif %}
+"""
+
+
+def test_a_template_that_asks_for_tools_and_calls_of_tools() -> None:
+    rendered = PromptTemplate(QWEN).render([USER, Message("assistant", "ok"), Message("user", "now in C")])
+
+    assert rendered == (
+        "<|im_start|>system\nYou are helpful.<|im_end|>\n<|im_start|>user\nwrite quicksort<|im_end|>\n"
+        "<|im_start|>assistant\nok<|im_end|>\n<|im_start|>user\nnow in C<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "rendered"),
+    [
+        ("{% for i in range(9) %}{% if i == 2 %}{% break %}{% endif %}{{ i }}{% endfor %}", "01"),
+        ("{% generation %}{{ messages[0].role }}{% endgeneration %}!", "user!"),
+        ("{{ {'a': '<é>'} | tojson }}", '{"a": "<é>"}'),
+        ("{{ [1] | tojson(indent=1) }}", "[\n 1\n]"),
+        ("{{ strftime_now('%d') | length }}", "2"),
+        ("{% if tools is not none or documents %}tools{% endif %}none", "none"),
+        (
+            "{% if not date_string is defined %}{% set date_string = 'today' %}{% endif %}{{ date_string }}",
+            "today",
+        ),
+        ("{{ (messages[0].content ~ '</think>x').split('</think>')[-1].lstrip('\\n') }}", "x"),
+    ],
+)
+def test_what_transformers_add_to_jinja(source: str, rendered: str) -> None:
+    assert PromptTemplate(source).render([USER]) == rendered
+
+
 @pytest.mark.parametrize(
     "expression", ["messages[1].content", "messages[0].name", "1 // (messages | length - 2)", "range(10 ** 9)"]
 )
@@ -67,6 +114,7 @@ def test_whatever_a_template_raises_is_an_answer_to_the_request(expression: str)
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
+        ("{{ messages[0].name }}", "no attribute 'name'"),
         ("{% if %}", "line 1"),
         ("a\n{{ messages", "line 2"),
         ("{{ bos_token }}", "'bos_token' is undefined"),

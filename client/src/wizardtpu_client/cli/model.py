@@ -22,8 +22,9 @@ def model(client: Client, arguments: argparse.Namespace, _waiting: Waiting) -> E
 
 
 def _table(found: Model) -> str:
+    kind = ", ".join(filter(None, (found.architecture, found.quantization)))
     return (
-        f"model       {found.name} ({found.architecture}, {found.quantization})\n"
+        f"model       {found.name} ({kind})\n"
         f"target      {found.target}\n"
         f"context     {found.context_length} tokens, prompt and answer together\n"
         f"vocabulary  {found.vocabulary_size} tokens\n"

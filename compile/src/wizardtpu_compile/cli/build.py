@@ -94,7 +94,7 @@ def _size(result: BuildResult) -> int:
 def _summary(result: BuildResult) -> str:
     manifest = result.manifest
     return (
-        f"{result.directory}: {manifest.name}, {manifest.quantization.blocks}, context {manifest.context}, "
+        f"{result.directory}: {manifest.name}, {manifest.precision}, context {manifest.context}, "
         f"{_size(result) / 1e6:.1f} MB in {result.seconds:.1f} s\n{_compared(result.similarity, manifest.target)}"
     )
 

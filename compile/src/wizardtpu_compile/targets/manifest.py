@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import version
 
+from wizardtpud.model.bmodel.model import Model
 from wizardtpud.model.manifest import (
     FORMAT,
     Architecture,
@@ -36,9 +37,9 @@ class ManifestMaker:
         networks: Iterable[NetworkEntry],
         files: dict[str, FileEntry],
         tools: dict[str, str],
-        devices: int = 1,
+        model: Model | None = None,
     ) -> Manifest:
-        """The whole manifest; `tools` are the versions of what was used besides this package."""
+        """The whole manifest; `tools` are the versions of what was used besides this, `model` the bmodel."""
         return Manifest(
             format=FORMAT,
             name=self.name,
@@ -50,7 +51,8 @@ class ManifestMaker:
             end_of_text=self._checkpoint.end_of_text,
             networks=list(networks),
             files=files,
-            devices=devices,
+            devices=model.devices if model else 1,
+            device_bytes=model.device_bytes if model else None,
             made_with={"wizardtpu-compile": version("wizardtpu-compile"), **tools},
         )
 

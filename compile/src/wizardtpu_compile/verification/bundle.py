@@ -154,6 +154,7 @@ class BundleVerifier:
 
     def _form(self, description: Network) -> WeightFormat:
         stored = self._bundle.manifest.quantization
+        assert stored is not None  # in our own layout
         precision = {"block": stored.blocks, "lm_head": stored.lm_head}.get(description.role, stored.embedding)
         activations: Float = "bf16" if stored.embedding == "bf16" else "f16"
         return WeightFormat.of(precision, stored.group_size, activations)
@@ -196,6 +197,11 @@ def _check(manifest: Manifest, checkpoint: Checkpoint) -> None:
         raise OptionError(
             f"the bundle is for {manifest.target}: its networks were compared with the checkpoint "
             "when it was built"
+        )
+    if manifest.layout != "wizardtpu":
+        raise OptionError(
+            f"the bundle is in the layout {manifest.layout}, and only networks that wizardtpu-compile made can be "
+            "compared with a checkpoint"
         )
     if manifest.devices != 1:
         raise OptionError(f"the bundle is for {manifest.devices} devices together, and the simulator has one")

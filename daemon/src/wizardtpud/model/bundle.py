@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -14,10 +13,11 @@ import msgspec
 from wizardtpud.device.runtime import OnProgress
 from wizardtpud.errors import BundleError
 from wizardtpud.model import consistency
+from wizardtpud.model.bmodel.reading import read_model
+from wizardtpud.model.chip_networks import check_networks
+from wizardtpud.model.files import COPY_AGAIN, check_regular, digests
+from wizardtpud.model.foreign import adoption
 from wizardtpud.model.manifest import FORMAT, MANIFEST_NAME, TOKENIZER_NAME, FileEntry, Manifest
-
-_CHUNK = 1 << 20
-_COPY_AGAIN = "copy the bundle again, or rebuild it with wizardtpu-compile"
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,8 @@ class Bundle:
 
     Attributes:
         directory: absolute, without symbolic links.
-        digest: sha256 of the manifest, which holds those of all other files: it identifies the bundle.
+        digest: sha256 of the manifest, which holds those of all other files: it identifies the bundle. Where
+            there is no manifest, it is that of the one which was made.
     """
 
     directory: Path
@@ -38,13 +39,16 @@ class Bundle:
         """Reads the manifest and then every file, whole, to compare it with the manifest.
 
         Args:
-            directory: the bundle.
+            directory: the bundle, or a model as llm_convert.py leaves it: for that a manifest is made in memory.
             on_progress: called with bytes checked and bytes in all.
 
         Raises:
             BundleError: something is missing, damaged, foreign or contradicts itself.
         """
         root = _resolve(directory)
+        if adoption.is_foreign(root):
+            made = adoption.adopt(root, on_progress)
+            return cls(root, made, hashlib.sha256(msgspec.json.encode(made)).hexdigest())
         content = _read_manifest(root)
         manifest = _parse(content, root)
         consistency.check(manifest)
@@ -52,11 +56,37 @@ class Bundle:
         for name, entry in manifest.files.items():
             _check_size(root, name, entry)
         _check_contents(root, manifest, on_progress)
-        return cls(root, manifest, hashlib.sha256(content).hexdigest())
+        bundle = cls(root, manifest, hashlib.sha256(content).hexdigest())
+        if manifest.target == "bm1684x":
+            check_networks(bundle.bmodel, manifest)
+        return bundle
 
     @property
     def tokenizer(self) -> Path:
-        return self.path(TOKENIZER_NAME)
+        name = next(name for name in self.manifest.files if PurePosixPath(name).name == TOKENIZER_NAME)
+        return self.path(name)
+
+    @property
+    def bmodel(self) -> Path:
+        """The one file that holds the networks of a bundle for a chip.
+
+        Raises:
+            BundleError: there are several.
+        """
+        listed = {entry.file for entry in self.manifest.networks}
+        names = listed or {name for name in self.manifest.files if name.endswith(".bmodel")}
+        if len(names) != 1:
+            raise BundleError(f"the networks of {self.directory} are in {len(names)} files, and a chip loads one")
+        return self.path(names.pop())
+
+    @property
+    def device_bytes(self) -> int:
+        """Memory that loading a bundle for a chip takes on each of its devices, without caches.
+
+        Raises:
+            BundleError: the manifest does not tell, and the bmodel cannot be read.
+        """
+        return self.manifest.device_bytes or read_model(self.bmodel).device_bytes
 
     def path(self, name: str) -> Path:
         """Where a file named in the manifest is."""
@@ -82,7 +112,7 @@ def _resolve(directory: Path) -> Path:
 
 def _read_manifest(root: Path) -> bytes:
     path = root / MANIFEST_NAME
-    _check_regular(root, MANIFEST_NAME)
+    check_regular(root, MANIFEST_NAME)
     try:
         return path.read_bytes()
     except OSError as error:
@@ -104,7 +134,7 @@ def _parse(content: bytes, root: Path) -> Manifest:
     except msgspec.ValidationError as error:
         raise BundleError(f"{path} is not the manifest of a bundle: {error}; rebuild the bundle") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BundleError(f"{path} is damaged: {error}; {_COPY_AGAIN}") from error
+        raise BundleError(f"{path} is damaged: {error}; {COPY_AGAIN}") from error
 
 
 def _cure(version: int) -> str:
@@ -117,57 +147,18 @@ def _refuse_strangers(root: Path, manifest: Manifest) -> None:
         for name in names:
             relative = (Path(folder) / name).relative_to(root).as_posix()
             if relative != MANIFEST_NAME and relative not in manifest.files:
-                raise BundleError(f"{root}: {relative} is not in the manifest; remove it, or {_COPY_AGAIN}")
-
-
-def _check_regular(root: Path, name: str) -> os.stat_result:
-    """Status of a regular file that lies within the bundle, also when symbolic links are followed."""
-    pure = PurePosixPath(name)
-    path = root / pure
-    try:
-        status = path.stat()
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        raise BundleError(f"{root}: cannot open {name!r}: {_reason(error)}; {_COPY_AGAIN}") from error
-    if ".." in pure.parts or not path.resolve().is_relative_to(root):
-        raise BundleError(f"{root}: {name} leads out of the bundle; rebuild it with wizardtpu-compile")
-    if not stat.S_ISREG(status.st_mode):
-        raise BundleError(f"{root}: {name} is not a regular file; {_COPY_AGAIN}")
-    return status
-
-
-def _reason(error: Exception) -> str:
-    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+                raise BundleError(f"{root}: {relative} is not in the manifest; remove it, or {COPY_AGAIN}")
 
 
 def _check_size(root: Path, name: str, entry: FileEntry) -> None:
-    size = _check_regular(root, name).st_size
+    size = check_regular(root, name).st_size
     if size != entry.bytes:
         problem = "truncated" if size < entry.bytes else "too long"
-        raise BundleError(f"{root}: {name} is {problem}: {size} bytes instead of {entry.bytes}; {_COPY_AGAIN}")
+        raise BundleError(f"{root}: {name} is {problem}: {size} bytes instead of {entry.bytes}; {COPY_AGAIN}")
 
 
 def _check_contents(root: Path, manifest: Manifest, on_progress: OnProgress | None) -> None:
-    total = sum(entry.bytes for entry in manifest.files.values())
-    done = 0
-
-    def advance(count: int) -> None:
-        nonlocal done
-        done += count
-        if on_progress is not None:
-            on_progress(done, total)
-
-    for name, entry in manifest.files.items():
-        if _sha256(root, name, advance) != entry.sha256:
-            raise BundleError(f"{root}: {name} is damaged: its sha256 is not the manifest's; {_COPY_AGAIN}")
-
-
-def _sha256(root: Path, name: str, advance: Callable[[int], None]) -> str:
-    digest = hashlib.sha256()
-    try:
-        with (root / name).open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                advance(len(chunk))
-    except OSError as error:
-        raise BundleError(f"{root}: cannot read {name}: {error.strerror}") from error
-    return digest.hexdigest()
+    sizes = {name: entry.bytes for name, entry in manifest.files.items()}
+    for name, digest in digests(root, sizes, on_progress):
+        if digest != manifest.files[name].sha256:
+            raise BundleError(f"{root}: {name} is damaged: its sha256 is not the manifest's; {COPY_AGAIN}")

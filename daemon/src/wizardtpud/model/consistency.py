@@ -22,12 +22,21 @@ def check(manifest: Manifest) -> None:
     Raises:
         BundleError: it contradicts itself, or describes what this daemon cannot run.
     """
+    check_model(manifest)
     _check_files(manifest)
+
+
+def check_model(manifest: Manifest) -> None:
+    """Checks all but the files.
+
+    Raises:
+        BundleError: as `check`.
+    """
     _check_architecture(manifest)
-    for network in manifest.networks:
-        _check_network(network, manifest)
-    _check_names(manifest)
-    _check_shapes(manifest)
+    if manifest.layout == "wizardtpu":
+        _check_networks(manifest)
+    else:
+        _check_foreign(manifest)
 
 
 def _require(condition: bool, problem: str) -> None:
@@ -45,14 +54,30 @@ def _check_files(manifest: Manifest) -> None:
 
 def _check_architecture(manifest: Manifest) -> None:
     numbers = manifest.architecture
-    _require(numbers.heads * numbers.head_dim == numbers.hidden, "heads * head_dim is not hidden")
     _require(numbers.heads % numbers.kv_heads == 0, "heads is not a multiple of kv_heads")
-    _require(manifest.context <= numbers.positions, "context is larger than positions")
     _require(manifest.context >= 2, "context has no room for an answer")
     known = range(numbers.vocabulary)
     _require(all(token in known for token in manifest.end_of_text), "end_of_text is outside the vocabulary")
-    if manifest.devices != 1:
-        raise BundleError(f"the bundle is for {manifest.devices} devices together, and this daemon drives one")
+    _require(manifest.target != "cpu" or manifest.devices == 1, "several devices are for chips alone")
+    if manifest.layout != "llm-convert":  # in which positions are rotations, and heads of any width
+        _require(numbers.heads * numbers.head_dim == numbers.hidden, "heads * head_dim is not hidden")
+        _require(manifest.context <= numbers.positions, "context is larger than positions")
+
+
+def _check_foreign(manifest: Manifest) -> None:
+    layout = f"the layout {manifest.layout}"
+    _require(manifest.target == "bm1684x", f"{layout} is for bm1684x alone")
+    _require(not manifest.networks, f"the networks of {layout} are not listed")
+    _require(manifest.layout == "llm-convert" or not manifest.sampling, f"{layout} has no logits to sample from")
+
+
+def _check_networks(manifest: Manifest) -> None:
+    _require(bool(manifest.networks), "there are no networks")
+    _require(manifest.quantization is not None, "there is no quantization")
+    for network in manifest.networks:
+        _check_network(network, manifest)
+    _check_names(manifest)
+    _check_shapes(manifest)
 
 
 def _check_network(network: NetworkEntry, manifest: Manifest) -> None:

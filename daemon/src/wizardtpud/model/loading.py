@@ -61,7 +61,11 @@ def dimensions(entry: NetworkEntry) -> dict[str, int]:
 def _simulate(
     bundle: Bundle, directory: Path | None, on_progress: OnProgress | None, devices: Sequence[int]
 ) -> Runtime:
-    name = _bmodel(bundle)
+    bmodel = bundle.bmodel
+    if len(devices) != bundle.manifest.devices:  # the runtime would load it, and compute nonsense
+        raise BundleError(
+            f"the bundle is for {bundle.manifest.devices} devices together, and it is to run on {len(devices)}"
+        )
     if directory is None:
         raise DeviceError(
             "the simulator needs the directory with its libraries: set library "
@@ -70,19 +74,14 @@ def _simulate(
     library = BmrtLibrary.load(directory)
     if not library.simulated:
         raise DeviceError(f"{directory} holds the libraries of a chip, not of the simulator")
-    runtime = BmrtRuntime(bundle.path(name), library, devices)
+    runtime = BmrtRuntime(
+        bmodel, library, devices, shared_memory=True, device_bytes=bundle.device_bytes
+    )
     try:
         if on_progress is not None:
-            on_progress(bundle.manifest.files[name].bytes, bundle.manifest.files[name].bytes)
+            size = bmodel.stat().st_size
+            on_progress(size, size)
     except BaseException:  # who listens may have had enough
         runtime.close()
         raise
     return runtime
-
-
-def _bmodel(bundle: Bundle) -> str:
-    """The one file that holds the networks of a bundle for a chip."""
-    names = {entry.file for entry in bundle.manifest.networks}
-    if len(names) > 1:
-        raise BundleError(f"the networks of {bundle.directory} are in {len(names)} files, and a chip loads one")
-    return names.pop()

@@ -18,6 +18,10 @@ Digest = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 Role = Literal["embedding", "block", "lm_head", "greedy_head"]
 Target = Literal["cpu", "bm1684x"]
 
+NetworkLayout = Literal["wizardtpu", "wizardcoder-tpu", "llm-convert"]
+"""How a model is divided into networks: ours, that of the original WizardCoder demonstration, and that of the
+vendor's `llm_convert.py`. The networks of the foreign ones are known by their names; the manifest lists none."""
+
 
 class Architecture(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The numbers of the network.
@@ -71,26 +75,36 @@ class FileEntry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: Digest
 
 
-class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole manifest.
 
-    ``context`` counts tokens, prompt and answer together, and is the number of rows of the KV cache;
-    ``files`` maps each file of the bundle (but the manifest) to what it must be, with ``/`` in paths;
-    ``made_with`` names the tools and their versions, for people.
+    ``quantization`` is absent where a foreign bmodel does not tell it; ``context`` counts tokens, prompt and
+    answer together, and is the number of rows of the KV cache; ``sampling`` is false where the networks give
+    tokens and no logits; ``files`` maps each file of the bundle (but the manifest) to what it must be, with ``/``
+    in paths; ``devices`` is how many chips hold the model together; ``device_bytes`` is the memory that loading
+    takes on each of them, without caches; ``made_with`` names the tools and their versions, for people.
     """
 
     format: int
     name: str
     target: Target
+    layout: NetworkLayout = "wizardtpu"
     architecture: Architecture
-    quantization: Quantization
+    quantization: Quantization | None = None
     context: Count
+    sampling: bool = True
     chat_template: str
     end_of_text: Annotated[list[int], Meta(min_length=1)]
-    networks: Annotated[list[NetworkEntry], Meta(min_length=1)]
+    networks: list[NetworkEntry] = []
     files: dict[str, FileEntry]
     devices: Count = 1
+    device_bytes: Count | None = None
     made_with: dict[str, str] = {}
+
+    @property
+    def precision(self) -> str:
+        """Of the weights of the layers; empty if nobody knows."""
+        return self.quantization.blocks if self.quantization else ""
 
 
 def block_name(first_layer: int, batch: int, tokens: int, history: int) -> str:

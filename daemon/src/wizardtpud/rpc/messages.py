@@ -61,11 +61,11 @@ def model_message(bundle: Bundle) -> wire.GetModelResponse:
     return wire.GetModelResponse(
         name=manifest.name,
         architecture=manifest.architecture.family,
-        quantization=manifest.quantization.blocks,
+        quantization=manifest.precision,
         target=manifest.target,
         context_length=manifest.context,
         vocabulary_size=manifest.architecture.vocabulary,
-        sampling=True,
+        sampling=manifest.sampling,
         chat_template=manifest.chat_template,
         bundle_digest=bundle.digest,
     )

@@ -140,7 +140,7 @@ class Daemon:
         self._metrics.model_loaded(
             load_seconds,
             name=manifest.name,
-            quantization=manifest.quantization.blocks,
+            quantization=manifest.precision,
             target=manifest.target,
             digest=self._bundle.digest,
         )

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import NoReturn
 
 import jinja2
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from wizardtpud.errors import BundleError, InvalidRequestError
 from wizardtpud.model.manifest import MANIFEST_NAME
+from wizardtpud.text.template_environment import make_environment
 
 
 @dataclass(frozen=True)
@@ -24,8 +23,8 @@ class Message:
 class PromptTemplate:
     """A chat template in the dialect of Hugging Face, rendered in Jinja's sandbox.
 
-    Templates see ``messages``, ``add_generation_prompt`` (true: an answer is wanted) and
-    ``raise_exception(message)``.
+    Templates see ``messages``, ``add_generation_prompt`` (true: an answer is wanted), ``tools`` and ``documents``
+    (none), and what `template_environment` adds.
 
     Args:
         source: the template.
@@ -35,12 +34,8 @@ class PromptTemplate:
     """
 
     def __init__(self, source: str) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=False, undefined=jinja2.StrictUndefined
-        )
-        environment.globals["raise_exception"] = _raise_exception
         try:
-            self._template = environment.from_string(source)
+            self._template = make_environment().from_string(source)
             self.render([Message("user", "instruction")])
         except jinja2.TemplateSyntaxError as error:
             raise BundleError(f"{MANIFEST_NAME}: chat_template, line {error.lineno}: {error.message}") from error
@@ -57,10 +52,6 @@ class PromptTemplate:
         """
         turns = [asdict(message) for message in messages]
         try:
-            return self._template.render(messages=turns, add_generation_prompt=True)
+            return self._template.render(messages=turns, add_generation_prompt=True, tools=None, documents=None)
         except Exception as error:  # a template is a program of the bundle's, and may raise anything
             raise InvalidRequestError("messages", f"the model's prompt template refuses them: {error}") from error
-
-
-def _raise_exception(message: str) -> NoReturn:
-    raise jinja2.TemplateRuntimeError(message)

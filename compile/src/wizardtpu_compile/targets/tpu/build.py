@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
+from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.manifest import TOKENIZER_NAME, FileEntry, Manifest, NetworkEntry, Quantization
 
 from wizardtpu_compile.bmodel.assembly import Assembly
@@ -145,8 +146,8 @@ class TpuBuild:
         writer.files[MODEL_NAME] = made.file
         entries = [_with_cycles(network.entry, made.records) for network in self._planned]
         tools = {"tpu_mlir": self._toolchain.version}
-        devices = self._options.num_device
-        manifest = self._manifest.make("bm1684x", self._quantization(), entries, writer.files, tools, devices)
+        model = read_model(made.model)
+        manifest = self._manifest.make("bm1684x", self._quantization(), entries, writer.files, tools, model)
         writer.finish(manifest)
         return manifest
 

@@ -54,7 +54,7 @@ class Stage:
     Attributes:
         weights: may be shared with those of other stages, see `weights_key`.
         weights_key: equal weights have equal ones; empty if there are none.
-        tensors: memory of its own for inputs and outputs.
+        tensors: memory for inputs and outputs, if that is not scratch memory; shared by the stages of a network.
         scratch: memory that is used while it runs.
     """
 
@@ -125,7 +125,7 @@ class Net:
 
     @property
     def tensors(self) -> int:
-        return sum(stage.tensors for stage in self.stages)
+        return max(stage.tensors for stage in self.stages)
 
     @property
     def scratch(self) -> int:
@@ -137,8 +137,9 @@ class Memory:
     """Bytes on one device that loading takes; caches, and tensors that the caller makes, are not among them.
 
     Seen on the simulator, allocation by allocation: weights, tensors and scratch are exactly what the runtime
-    allocates when networks share their scratch memory. Instructions are what it allocates at most: those for
-    computing that are equal in several networks it loads once. A chip's runtime loads its own program besides.
+    allocates when networks share their scratch memory. Instructions are what it allocates at most (0.1 % more
+    than all memory in small models without dynamic networks, 4 % with them): those for computing that are equal
+    in several networks are loaded once. A chip's runtime loads its own program besides.
 
     Attributes:
         loaded: what the vendor's `model_tool --info` adds up.

@@ -1,0 +1,91 @@
+"""The layout that the vendor's `llm_convert.py` makes: keys and values apart, position ids in every layer.
+
+With `--dynamic` a layer reads a prompt of any length up to its own, and has its mask within; with
+`--use_history_kv` it also reads one after a history (`block_kv`), and adds a token by the smallest of several
+stages that holds the past; with `--do_sample` the head gives logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from wizardtpud.errors import BundleError
+from wizardtpud.model.bmodel.model import Net, Stage
+from wizardtpud.model.foreign.layout import INTEGER, Dimensions, ForeignLayout, Plain, Signature, shape
+from wizardtpud.model.manifest import NetworkLayout
+
+
+class LlmConvertLayout(ForeignLayout):
+    """Any number of heads of keys and values; positions are the networks' own business."""
+
+    name: ClassVar[NetworkLayout] = "llm-convert"
+    heads: ClassVar[tuple[str, ...]] = ("embedding", "embedding_cache", "lm_head")
+    optional: ClassVar[tuple[str, ...]] = ("block_kv_",)
+
+    def dimensions(self, nets: Mapping[str, Net], layers: int) -> Dimensions:
+        name = "block_cache_0"
+        stages, divided = nets[name].stages, nets[name].network != nets[name].name
+        stage = stages[0]
+        batch, _, hidden = shape(name, stage.inputs, 0, rank=3)
+        if batch != 1:
+            raise BundleError(f"it was compiled for {batch} sequences at once; compile it without --batch")
+        heads = (None, None) if divided else shape(name, stage.inputs, 3, rank=4)[2:]
+        logits = nets["lm_head"].stages[0].outputs[:1]
+        sampled = bool(logits) and logits[0].dtype != INTEGER
+        return Dimensions(
+            layers=layers,
+            hidden=hidden,
+            kv_heads=heads[0],
+            head_dim=heads[1],
+            vocabulary=shape("lm_head", logits, 0, rank=2)[1] if sampled else None,
+            context=max(shape(name, stage.inputs, 2, rank=4)[3] for stage in stages) - 1,
+            chunk=shape("embedding", nets["embedding"].stages[0].inputs, 0, rank=2)[1],
+            dtype=stage.inputs[0].dtype,
+        )
+
+    def signature(self, network: str, stage: Stage, numbers: Dimensions) -> Signature | None:
+        if network == "embedding":
+            return Signature((_ids(numbers.chunk),), (_hidden(numbers, numbers.chunk),))
+        if network == "embedding_cache":
+            return Signature((_ids(1),), (_hidden(numbers, 1),))
+        if network == "lm_head":
+            return Signature(((numbers.dtype, (1, numbers.hidden)),), (_head(stage, numbers),))
+        if network.startswith("block_cache_"):
+            rows = shape(network, stage.inputs, 3, rank=4)[1]
+            return self._layer(numbers, 1, (_mask(numbers, 1, rows + 1), *_rows(numbers, rows)))
+        if network.startswith("block_kv_"):
+            return self._layer(numbers, numbers.chunk, _rows(numbers, numbers.context))
+        if network.startswith("block_"):
+            masks = (_mask(numbers, numbers.chunk, numbers.chunk),) if len(stage.inputs) > 2 else ()
+            return self._layer(numbers, numbers.chunk, masks)
+        return None
+
+    @staticmethod
+    def _layer(numbers: Dimensions, tokens: int, others: tuple[Plain, ...]) -> Signature:
+        """Hidden states and positions before other inputs; hidden states and new rows come out."""
+        hidden = _hidden(numbers, tokens)
+        return Signature((hidden, _ids(tokens), *others), (hidden, *_rows(numbers, tokens)))
+
+
+def _ids(tokens: int) -> Plain:
+    return INTEGER, (1, tokens)
+
+
+def _hidden(numbers: Dimensions, tokens: int) -> Plain:
+    return numbers.dtype, (1, tokens, numbers.hidden)
+
+
+def _mask(numbers: Dimensions, tokens: int, seen: int) -> Plain:
+    return numbers.dtype, (1, 1, tokens, seen)
+
+
+def _rows(numbers: Dimensions, count: int) -> tuple[Plain, Plain]:
+    """Keys, and values."""
+    rows = (numbers.dtype, (1, count, numbers.kv_heads or 0, numbers.head_dim or 0))
+    return rows, rows
+
+
+def _head(stage: Stage, numbers: Dimensions) -> Plain:
+    """A token, or logits of a float type."""
+    return (INTEGER, (1, 1)) if numbers.vocabulary is None else (stage.outputs[0].dtype, (1, numbers.vocabulary))
