@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from wizardtpu_compile.options import CpuOptions
@@ -18,6 +19,7 @@ from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from tests.support import health
 from tests.support.daemon_process import COMMAND, DaemonProcess, environment
 from tests.support.eventually import PATIENCE
+from tests.support.foreign_model import write_foreign_model
 from tests.support.random_checkpoint import byte_level_tokenizer, write_random_checkpoint
 from tests.support.tampering import MANIFEST, cut, edit_manifest, flip_bit, replace_file
 
@@ -51,6 +53,12 @@ def _name_outside(bundle: Path) -> None:
     path = bundle / MANIFEST
     path.write_text(path.read_text().replace(BLOCK, "../outside"))
     (bundle / BLOCK).rename(bundle.parent / "outside")
+
+
+def _foreign(bundle: Path, **bmodel: Any) -> Path:
+    """In place of the bundle a model for the chip, as others leave it."""
+    shutil.rmtree(bundle)
+    return write_foreign_model(bundle, **bmodel)
 
 
 def _instead(name: str | None, content: str) -> Callable[[Path], None]:
@@ -90,7 +98,9 @@ BUNDLES = {
     "newer format": Case((MANIFEST, "format 99", "newer daemon"), _manifest(format=99)),
     "unknown key": Case((MANIFEST, "colour"), _manifest(colour="blue")),
     "file outside": Case(("../outside",), _name_outside),
-    "other target": Case(("bm1684x", "cpu"), _manifest(target="bm1684x"), early=False),
+    "other target": Case(("bm1684x", "cpu"), _foreign, early=False),
+    "no manifest, another chip": Case(("BM1688", "BM1684X"), lambda b: _foreign(b, chip="BM1688")),
+    "no manifest, no tokenizer": Case((TOKENIZER,), lambda b: (_foreign(b) / "config" / TOKENIZER).unlink()),
     "template that is none": Case(("chat_template",), _manifest(chat_template="{% for %}")),
     "tokenizer that is none": Case((TOKENIZER,), lambda b: replace_file(b, TOKENIZER, b"{}")),
     "tokenizer of another size": Case((TOKENIZER, "399", "319"), _mistokenized),

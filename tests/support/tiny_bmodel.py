@@ -25,12 +25,18 @@ from wizardtpud.model.bmodel.schema import (
 )
 
 KERNEL = b"kernel" * 1000
+FLOAT32, FLOAT16, INT32 = 0, 1, 6
+"""Numbers of element types."""
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
 class TinyNet:
-    """A network of float16 tensors; `main_name` makes it the part of a network that `device` runs."""
+    """A network; `main_name` makes it the part of a network that `device` runs.
+
+    Tensors whose names are among `integers` are int32, others are of the float type with this number. Each of
+    `more_stages` has inputs and outputs of other shapes.
+    """
 
     name: str
     weights: bytes = b"weights" * 900
@@ -40,6 +46,10 @@ class TinyNet:
     addr_mode: int = 1
     inputs: Shapes | None = None
     outputs: Shapes | None = None
+    more_stages: Sequence[tuple[Shapes, Shapes]] = ()
+    integers: frozenset[str] = frozenset()
+    float_type: int = FLOAT16
+    dynamic: bool = False
     main_name: str | None = None
     device: int = 0
 
@@ -77,8 +87,18 @@ def front(model: Model, binaries: int) -> bytes:
 
 
 def _describe(net: TinyNet, weights: Binary, instructions: Binary) -> Net:
-    inputs = _tensors(net.inputs or {"hidden_states": (1, 1, 6)})
-    outputs = _tensors(net.outputs or {"hidden_states_out": (1, 1, 6)})
+    first = (net.inputs or {"hidden_states": (1, 1, 6)}, net.outputs or {"hidden_states_out": (1, 1, 6)})
+    stages = [
+        _stage(net, _tensors(inputs, net), _tensors(outputs, net), weights, instructions)
+        for inputs, outputs in (first, *net.more_stages)
+    ]
+    cascade = Cascade(net.device, 0, net.main_name) if net.main_name else None
+    return Net(net.name, parameter=stages, cascade=cascade, addr_mode=net.addr_mode)
+
+
+def _stage(
+    net: TinyNet, inputs: list[Tensor], outputs: list[Tensor], weights: Binary, instructions: Binary
+) -> NetParameter:
     code = list(hashlib.sha256(net.weights).digest())
     half = instructions.size // 2
     group = CmdGroup(
@@ -87,7 +107,7 @@ def _describe(net: TinyNet, weights: Binary, instructions: Binary) -> Net:
         binary_bdc=Binary(instructions.start, half),
         binary_gdma=Binary(instructions.start + half, instructions.size - half),
     )
-    stage = NetParameter(
+    return NetParameter(
         inputs,
         outputs,
         ctx_size=net.scratch,
@@ -97,13 +117,15 @@ def _describe(net: TinyNet, weights: Binary, instructions: Binary) -> Net:
         io_size=net.io_size,
         core_num=1,
         binary_ir=Binary(instructions.start, 0),
+        is_dynamic=int(net.dynamic),
     )
-    cascade = Cascade(net.device, 0, net.main_name) if net.main_name else None
-    return Net(net.name, parameter=[stage], cascade=cascade, addr_mode=net.addr_mode)
 
 
-def _tensors(shapes: Shapes) -> list[Tensor]:
+def _tensors(shapes: Shapes, net: TinyNet) -> list[Tensor]:
+    def kind(name: str) -> int:
+        return INT32 if name in net.integers else net.float_type
+
     return [
-        Tensor(name, data_type=1, shape=[Shape(list(shape))], mem_type=1, index=index)
+        Tensor(name, data_type=kind(name), shape=[Shape(list(shape))], mem_type=1, index=index)
         for index, (name, shape) in enumerate(shapes.items())
     ]

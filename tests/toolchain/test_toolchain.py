@@ -14,10 +14,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from wizardtpu_compile.errors import ToolchainError
+from wizardtpu_compile.stage_progress import StageLines
 from wizardtpu_compile.toolchain.check import check
 from wizardtpu_compile.toolchain.compiler import compile_network
 from wizardtpu_compile.toolchain.kernels import kernel_cache
-from wizardtpu_compile.toolchain.progress import StageLines
 from wizardtpu_compile.toolchain.sample import Sample
 from wizardtpu_compile.toolchain.toolchain import MARKER_NAME, Toolchain
 

@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 
 import msgspec
+from wizardtpud.device.runtime import OnProgress
+from wizardtpud.model.files import digests
 from wizardtpud.model.manifest import MANIFEST_NAME, FileEntry, Manifest
 
 
@@ -23,6 +25,12 @@ class BundleWriter:
         path.write_bytes(content)
         self.files[name] = FileEntry(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
         return path
+
+    def account(self, name: str, on_progress: OnProgress | None = None) -> None:
+        """Counts a file that is there already; `on_progress` hears of bytes hashed, and bytes in all."""
+        size = (self._directory / name).stat().st_size
+        ((_, sha256),) = digests(self._directory, {name: size}, on_progress)
+        self.files[name] = FileEntry(bytes=size, sha256=sha256)
 
     def finish(self, manifest: Manifest) -> None:
         encoded = msgspec.json.encode(manifest)

@@ -21,15 +21,33 @@ def choose_chat_template(directory: Path, given: str | None) -> str:
         CheckpointError: it cannot make a prompt.
     """
     if given is not None:
-        if fault := _fault(given):
-            raise OptionError(f"--chat-template{fault}")
+        check_given(given)
         return given
     source = read_chat_template(directory)
     if source is None:
         return WIZARDCODER_CHAT_TEMPLATE
-    if fault := _fault(source):
-        raise CheckpointError(f"{directory}: its chat template{fault}")
+    check_own(source, directory)
     return source
+
+
+def check_given(template: str) -> None:
+    """Refuses a template of the command line that cannot make a prompt.
+
+    Raises:
+        OptionError: says why.
+    """
+    if fault := _fault(template):
+        raise OptionError(f"--chat-template{fault}")
+
+
+def check_own(template: str, directory: Path) -> None:
+    """Refuses a template that a model came with and that cannot make a prompt.
+
+    Raises:
+        CheckpointError: says why.
+    """
+    if fault := _fault(template):
+        raise CheckpointError(f"{directory}: its chat template{fault}")
 
 
 def _fault(template: str) -> str | None:

@@ -1,9 +1,14 @@
-"""Waiting until what was written is on the disk, so that it survives whatever ends the machine."""
+"""Files that appear whole, and waiting until they are on the disk: they survive whatever ends the machine."""
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
+
+_CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
+_CHUNK = 4 << 20
 
 
 def sync(path: Path) -> None:
@@ -28,3 +33,26 @@ def put(made: Path, place: Path) -> None:
     """Gives a whole file its name, once it is on the disk; both are on one file system."""
     sync(made)
     made.replace(place)
+
+
+def link_or_copy(file: Path, place: Path, advance: Callable[[int], None] = lambda _: None) -> None:
+    """Gives a file a second name, or makes a copy where the file system has no such thing.
+
+    Args:
+        file: what symbolic links lead to is meant.
+        place: the second name.
+        advance: called with the bytes of every part that was copied.
+    """
+    try:
+        os.link(file.resolve(), place)
+    except OSError as error:
+        if error.errno not in _CANNOT_LINK:
+            raise
+        _copy(file, place, advance)
+
+
+def _copy(file: Path, place: Path, advance: Callable[[int], None]) -> None:
+    with file.open("rb") as source, place.open("wb") as target:
+        while chunk := source.read(_CHUNK):
+            target.write(chunk)
+            advance(len(chunk))

@@ -4,6 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpud.engine.sampling import Sampling
 from wizardtpud.engine.sequence import FinishReason
@@ -105,6 +106,14 @@ def test_finished_counts_and_times() -> None:
     seconds = [part.ToTimedelta().total_seconds() for part in (times.queue, times.prefill, times.decode)]
     assert seconds == [0.5, 1.0, 2.25]
     assert times.time_to_first_token.ToTimedelta().total_seconds() == 1.5
+
+
+def test_what_a_foreign_model_does_not_tell_is_empty() -> None:
+    manifest = replace(small_bundle.manifest(), layout="llm-convert", quantization=None, sampling=False)
+
+    message = model_message(Bundle(Path("/bundle"), manifest, digest="d1"))
+
+    assert (message.quantization, message.sampling) == ("", False)
 
 
 def test_the_model_is_what_the_manifest_says() -> None:

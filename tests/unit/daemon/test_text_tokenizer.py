@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer as Backend
-from tokenizers import decoders, models
+from tokenizers import decoders, models, processors
 from wizardtpud.errors import BundleError
 from wizardtpud.text.tokenizer import Tokenizer
 
@@ -80,3 +80,27 @@ def test_load_refuses_tokenizers_that_are_not_byte_level(
 
     with pytest.raises(BundleError, match=f"decoder is {name}"):
         Tokenizer.load(path)
+
+
+def test_load_refuses_the_tokenizer_of_a_larger_vocabulary(tmp_path: Path) -> None:
+    path = tmp_path / "tokenizer.json"
+    path.write_text(byte_level_backend(vocabulary=300).to_str(), encoding="utf-8")
+
+    assert Tokenizer.load(path, vocabulary=300).vocabulary == 300
+    with pytest.raises(
+        BundleError, match="is of another model: it has token ids up to 299, and this model's end at"
+    ):
+        Tokenizer.load(path, vocabulary=299)
+
+
+def test_a_beginning_that_the_template_wrote_is_not_added_again() -> None:
+    """Tokenizers of some families would put it before whatever they encode."""
+    backend = byte_level_backend()
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{END_OF_TEXT} $A", special_tokens=[(END_OF_TEXT, 0)]
+    )
+
+    ids = Tokenizer(backend).encode(f"{END_OF_TEXT}quicksort")
+
+    assert ids.count(0) == 1
+    assert ids == TOKENIZER.encode(f"{END_OF_TEXT}quicksort")

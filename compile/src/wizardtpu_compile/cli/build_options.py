@@ -41,7 +41,7 @@ def chosen_options(given: dict[str, Any]) -> CpuOptions | TpuOptions:
         raise OptionError(f"{option} is not for --target {target}")
     chosen = {field.name: given[field.name] for field in fields(kind) if field.name in given}
     if "chat_template" in chosen:
-        chosen["chat_template"] = _read_text(chosen["chat_template"])
+        chosen["chat_template"] = read_template(chosen["chat_template"])
     if chosen.get("quantize", _PRECISIONS[target][0]) not in _PRECISIONS[target]:
         raise OptionError(
             f"--quantize {chosen['quantize']} is not for --target {target}: "
@@ -84,7 +84,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         f"(default: {_list(cpu.prefill_chunks)}; {_list(tpu.prefill_chunks)} for bm1684x)",
     )
     add("--layers-per-net", type=int, metavar="N", help="layers that one network computes (default: 1)")
-    add("--name", type=_name, help="the model's name (default: name of the checkpoint directory)")
+    add("--name", type=model_name, help="the model's name (default: name of the checkpoint directory)")
     add(
         "--chat-template",
         type=Path,
@@ -160,13 +160,19 @@ def _list(values: tuple[int, ...]) -> str:
     return ",".join(map(str, values))
 
 
-def _name(text: str) -> str:
+def model_name(text: str) -> str:
+    """An option's name of a model."""
     if not text.strip():
         raise argparse.ArgumentTypeError("a name is needed")
     return text
 
 
-def _read_text(path: Path) -> str:
+def read_template(path: Path) -> str:
+    """The chat template in the file that an option names.
+
+    Raises:
+        OptionError: it cannot be read.
+    """
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

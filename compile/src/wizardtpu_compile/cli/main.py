@@ -11,6 +11,7 @@ from wizardtpud.errors import BundleError
 
 from wizardtpu_compile.cli.build import add_build_command
 from wizardtpu_compile.cli.estimate import add_estimate_command
+from wizardtpu_compile.cli.import_ import add_import_command
 from wizardtpu_compile.cli.inspect import add_inspect_command
 from wizardtpu_compile.cli.texts import EXIT_CODES, Help
 from wizardtpu_compile.cli.toolchain import add_toolchain_command
@@ -53,6 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"%(prog)s {version('wizardtpu-compile')}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_build_command(commands)
+    add_import_command(commands)
     add_verify_command(commands)
     add_inspect_command(commands)
     add_estimate_command(commands)

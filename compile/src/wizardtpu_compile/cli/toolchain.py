@@ -13,10 +13,10 @@ from typing import Any
 from wizardtpu_compile.cli.texts import EXIT_CODES, Help
 from wizardtpu_compile.errors import OptionError
 from wizardtpu_compile.interruption import ends_at_once
+from wizardtpu_compile.stage_progress import StageProgress, person_progress
 from wizardtpu_compile.toolchain import host
 from wizardtpu_compile.toolchain.frontend import find_python
 from wizardtpu_compile.toolchain.installer import InstallOptions, install
-from wizardtpu_compile.toolchain.progress import StageProgress, person_progress
 from wizardtpu_compile.toolchain.release import VERSION, WHEEL_NAME
 from wizardtpu_compile.toolchain.toolchain import Toolchain, default_directory
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from wizardtpu_compile.errors import ToolchainError
 from wizardtpu_compile.simulation.simulator import Simulator
+from wizardtpu_compile.stage_progress import StageProgress
 from wizardtpu_compile.toolchain import host
 from wizardtpu_compile.toolchain.compiler import compile_network
-from wizardtpu_compile.toolchain.progress import StageProgress
 from wizardtpu_compile.toolchain.sample import NAME, Float, Sample
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpu_compile.verification.similarity import cosine

@@ -9,7 +9,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from wizardtpu_compile.errors import ToolchainError
-from wizardtpu_compile.toolchain.progress import StageProgress
+from wizardtpu_compile.stage_progress import StageProgress
 
 PYTHON = (3, 10)
 ENVIRONMENT = "python"

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wizardtpu_compile.errors import ToolchainError
+from wizardtpu_compile.stage_progress import StageProgress
 from wizardtpu_compile.staging import staged
 from wizardtpu_compile.toolchain import release
 from wizardtpu_compile.toolchain.frontend import install_frontend
-from wizardtpu_compile.toolchain.progress import StageProgress
 from wizardtpu_compile.toolchain.release import COMPILING, LAYOUT, SIMULATOR, VERSION, WITH_FRONTEND
 from wizardtpu_compile.toolchain.toolchain import MARKER_NAME, Toolchain
 from wizardtpu_compile.toolchain.wheel import check_wheel, download, unpack

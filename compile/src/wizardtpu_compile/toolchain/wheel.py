@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wizardtpu_compile.errors import ToolchainError
+from wizardtpu_compile.stage_progress import StageProgress
 from wizardtpu_compile.toolchain import release
-from wizardtpu_compile.toolchain.progress import StageProgress
 from wizardtpu_compile.toolchain.release import DISTRIBUTION, EXECUTABLE, NEVER, VERSION, WHEEL_NAME
 
 _CHUNK = 1 << 20

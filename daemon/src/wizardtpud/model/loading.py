@@ -74,9 +74,7 @@ def _simulate(
     library = BmrtLibrary.load(directory)
     if not library.simulated:
         raise DeviceError(f"{directory} holds the libraries of a chip, not of the simulator")
-    runtime = BmrtRuntime(
-        bmodel, library, devices, shared_memory=True, device_bytes=bundle.device_bytes
-    )
+    runtime = BmrtRuntime(bmodel, library, devices, shared_memory=True, device_bytes=bundle.device_bytes)
     try:
         if on_progress is not None:
             size = bmodel.stat().st_size

@@ -10,7 +10,6 @@ from importlib.metadata import version
 from time import monotonic
 from typing import Any
 
-from wizardtpud.errors import BundleError
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability.exposition import Exposition
 from wizardtpud.observability.logging import log
@@ -45,7 +44,7 @@ class Daemon:
     def __init__(self, configuration: Configuration, bundle: Bundle) -> None:
         self._configuration = configuration
         self._bundle = bundle
-        self._tokenizer = _load_tokenizer(bundle)
+        self._tokenizer = Tokenizer.load(bundle.tokenizer, bundle.manifest.architecture.vocabulary)
         self._template = PromptTemplate(bundle.manifest.chat_template)
         self._metrics = Metrics()
         slots = configuration.slots * len(configuration.devices)
@@ -150,18 +149,6 @@ class Daemon:
         self._scheduler.drain()
         log.info("draining", running=self._scheduler.running, queued=self._scheduler.queue_depth)
         await _first_of(self._engines.over, self._told_to_hurry, timeout=self._configuration.drain_seconds)
-
-
-def _load_tokenizer(bundle: Bundle) -> Tokenizer:
-    """The tokenizer, which may have fewer tokens than the model, but not more."""
-    tokenizer = Tokenizer.load(bundle.tokenizer)
-    vocabulary = bundle.manifest.architecture.vocabulary
-    if tokenizer.vocabulary > vocabulary:
-        raise BundleError(
-            f"{bundle.tokenizer} is of another model: it has token ids up to {tokenizer.vocabulary - 1}, "
-            f"and this model's end at {vocabulary - 1}; rebuild the bundle with wizardtpu-compile"
-        )
-    return tokenizer
 
 
 async def _first_of(*waiting: asyncio.Future[Any], timeout: float | None = None) -> None:

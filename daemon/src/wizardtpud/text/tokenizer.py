@@ -46,11 +46,11 @@ class Tokenizer:
         self.pieces = tuple(b"" if spelling in special else _bytes(spelling) for spelling in spellings)
 
     @classmethod
-    def load(cls, path: Path) -> Tokenizer:
-        """Read a ``tokenizer.json``.
+    def load(cls, path: Path, vocabulary: int | None = None) -> Tokenizer:
+        """Read a ``tokenizer.json``; the vocabulary of the model that it is for may be larger than its own.
 
         Raises:
-            BundleError: it cannot be read, or is not a byte-level tokenizer.
+            BundleError: it cannot be read, is not a byte-level tokenizer, or that of another model.
         """
         try:
             backend = tokenizers.Tokenizer.from_buffer(path.read_bytes())
@@ -61,7 +61,13 @@ class Tokenizer:
         if not isinstance(backend.decoder, decoders.ByteLevel):
             kind = type(backend.decoder).__name__ if backend.decoder else "none"
             raise BundleError(f"{path}: the decoder is {kind}; only byte-level tokenizers are supported")
-        return cls(backend)
+        tokenizer = cls(backend)
+        if vocabulary is not None and tokenizer.vocabulary > vocabulary:
+            raise BundleError(
+                f"{path} is of another model: it has token ids up to {tokenizer.vocabulary - 1}, and this model's "
+                f"end at {vocabulary - 1}; take the one that the model was published with"
+            )
+        return tokenizer
 
     def encode(self, text: str) -> list[int]:
         """Token ids of `text`; special tokens spelled out in it become their ids, none is added."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import functools
 import os
-import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from wizardtpud.model.manifest import TOKENIZER_NAME, FileEntry, Manifest, Netwo
 from wizardtpu_compile.bmodel.assembly import Assembly
 from wizardtpu_compile.bundle_writer import BundleWriter
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
+from wizardtpu_compile.disk import link_or_copy
 from wizardtpu_compile.frontend import preflight
 from wizardtpu_compile.options import TpuOptions
 from wizardtpu_compile.simulation.simulator import Simulator
@@ -39,7 +38,6 @@ from wizardtpu_compile.targets.tpu.plan import MODEL_NAME, TpuNetwork, plan
 from wizardtpu_compile.targets.tpu.steps import StepMaker, add_step
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
-_CANNOT_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK)
 _SHARE_OF_MEMORY = 0.8  # the rest is for everybody else, and for what estimates do not see
 
 
@@ -142,7 +140,7 @@ class TpuBuild:
         """Puts the bundle's files into a directory on the same file system."""
         writer = BundleWriter(directory)
         writer.add(TOKENIZER_NAME, self._checkpoint.tokenizer.read_bytes())
-        _put(made.model, directory / MODEL_NAME)
+        link_or_copy(made.model, directory / MODEL_NAME)
         writer.files[MODEL_NAME] = made.file
         entries = [_with_cycles(network.entry, made.records) for network in self._planned]
         tools = {"tpu_mlir": self._toolchain.version}
@@ -203,16 +201,6 @@ def run_build_steps(
     limit = int(available_memory() * _SHARE_OF_MEMORY)
     jobs = options.jobs or len(os.sched_getaffinity(0))
     return run_steps(workspace, steps, jobs, limit, progress, disk_limit=disk_limit)
-
-
-def _put(model: Path, place: Path) -> None:
-    """Gives the bmodel a second name, or makes a copy where the file system has no such thing."""
-    try:
-        os.link(model, place)
-    except OSError as error:
-        if error.errno not in _CANNOT_LINK:
-            raise
-        shutil.copyfile(model, place)
 
 
 def _reconcile(

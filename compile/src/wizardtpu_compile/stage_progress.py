@@ -1,4 +1,4 @@
-"""How a person sees an install or a check advance."""
+"""How a person sees work advance that goes through a few stages: an install, a check, an import."""
 
 from __future__ import annotations
 
