@@ -13,8 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from wizardtpu_compile.importing import ImportOptions, import_model
 from wizardtpu_compile.options import CpuOptions
+from wizardtpu_compile.stage_progress import StageLines
 from wizardtpu_compile.targets.cpu import build_cpu_bundle
+from wizardtpud.model.foreign.model import ForeignModel
 
 from tests.support import health
 from tests.support.daemon_process import COMMAND, DaemonProcess, environment
@@ -61,6 +64,12 @@ def _foreign(bundle: Path, **bmodel: Any) -> Path:
     return write_foreign_model(bundle, **bmodel)
 
 
+def _for_the_chip(bundle: Path) -> None:
+    """In place of the bundle one for the chip."""
+    model = ForeignModel.find(_foreign(bundle).rename(bundle.with_name("foreign")))
+    import_model(model, bundle, ImportOptions(), StageLines())
+
+
 def _instead(name: str | None, content: str) -> Callable[[Path], None]:
     """In place of the bundle a directory with one file in it, or a file itself."""
 
@@ -98,7 +107,7 @@ BUNDLES = {
     "newer format": Case((MANIFEST, "format 99", "newer daemon"), _manifest(format=99)),
     "unknown key": Case((MANIFEST, "colour"), _manifest(colour="blue")),
     "file outside": Case(("../outside",), _name_outside),
-    "other target": Case(("bm1684x", "cpu"), _foreign, early=False),
+    "other target": Case(("bm1684x", "cpu"), _for_the_chip, early=False),
     "no manifest, another chip": Case(("BM1688", "BM1684X"), lambda b: _foreign(b, chip="BM1688")),
     "no manifest, no tokenizer": Case((TOKENIZER,), lambda b: (_foreign(b) / "config" / TOKENIZER).unlink()),
     "template that is none": Case(("chat_template",), _manifest(chat_template="{% for %}")),

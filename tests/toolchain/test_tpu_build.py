@@ -110,6 +110,8 @@ def test_the_manifest(built: Built, planned: list[TpuNetwork], checkpoint: Path)
         group_size=64 if quantized else None,
     )
     assert (manifest.name, manifest.target, manifest.context, manifest.devices) == ("tiny", "bm1684x", CONTEXT, 1)
+    assert (manifest.layout, manifest.sampling) == ("wizardtpu", True)
+    assert manifest.device_bytes == read_model(built.bundle.bmodel).device_bytes
     assert manifest.made_with.keys() == {"wizardtpu-compile", "tpu_mlir"}
     shapes = {(1, 1), (1, 4), (1, 8), (2, 1)}  # the chunk of 512 is beyond the context
     for role in ("embedding", "block"):

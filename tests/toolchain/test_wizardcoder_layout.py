@@ -17,7 +17,9 @@ from wizardtpud.engine.wizardcoder_tpu.forward import WizardcoderForward
 from wizardtpud.model.wizardcoder_layout import resolve_wizardcoder
 from wizardtpud.model.bmodel.model import Model, Tensor
 from wizardtpud.model.bmodel.reading import read_model
+from wizardtpud.model.bundle import Bundle
 
+from tests.support.compile_command import run_command
 from tests.support.random_checkpoint import write_random_checkpoint
 from tests.support.reference_gpt_bigcode import ReferenceModel
 from tests.support.toolchain import require_onnx_frontend
@@ -95,6 +97,18 @@ def answers(engine: Engine, *prompts: Sequence[int], count: int = 5) -> list[lis
     for sequence in sequences:
         engine.release(sequence)
     return [sequence.generated for sequence in sequences]
+
+
+def test_a_bundle_is_made_of_it(checkpoint: Path, bmodel: Path, tmp_path: Path) -> None:
+    output = tmp_path / "bundle"
+    done = run_command("import", bmodel, checkpoint, "-o", output, "--name", "wizard")
+    assert done.returncode == 0, done.stderr
+    bundle = Bundle.open(output)
+    manifest = bundle.manifest
+    assert (manifest.layout, manifest.sampling, manifest.context) == ("wizardcoder-tpu", False, CONTEXT)
+    assert (manifest.architecture.hidden, manifest.architecture.head_dim) == (HIDDEN, HIDDEN // HEADS)
+    assert "### Instruction:" in manifest.chat_template
+    assert bundle.device_bytes == read_model(bmodel).device_bytes
 
 
 def test_networks_stages_and_types_are_the_published_ones(bmodel: Path) -> None:

@@ -223,6 +223,14 @@ def test_memory_counts_shared_weights_once_and_the_largest_scratch(tmp_path: Pat
     assert (memory.loaded, memory.total) == (5260, 5263)
 
 
+def test_stages_of_a_network_share_memory_for_inputs_and_outputs(tmp_path: Path) -> None:
+    """As the runtime was seen to allocate it for those that the vendor's converter makes."""
+    shapes = {"x": (1, 4)}
+    tiny = TinyNet("a", weights=b"1" * 100, instructions=b"i" * 10, io_size=64, more_stages=[(shapes, shapes)] * 2)
+    memory = read_model(write_tiny_bmodel(tmp_path / "x", [tiny])).memory()
+    assert memory == Memory(weights=100, instructions=30, tensors=64, scratch=8192)
+
+
 def test_a_network_on_two_devices_is_one_of_two_parts(tmp_path: Path) -> None:
     nets = [
         TinyNet("a_0", main_name="a", device=0, weights=b"1" * 100),
