@@ -14,10 +14,10 @@ from wizardtpu_compile.targets.manifest import architecture_of
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
 from wizardtpud.engine import Engine, Sampling
 from wizardtpud.engine.wizardcoder_tpu.forward import WizardcoderForward
-from wizardtpud.model.wizardcoder_layout import resolve_wizardcoder
 from wizardtpud.model.bmodel.model import Model, Tensor
 from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.bundle import Bundle
+from wizardtpud.model.wizardcoder_layout import resolve_wizardcoder
 
 from tests.support.compile_command import run_command
 from tests.support.random_checkpoint import write_random_checkpoint

@@ -23,7 +23,7 @@ KINDS: dict[type[WizardtpudError], tuple[grpc.StatusCode, str]] = {
     errors.NotNumbersError: (Code.DATA_LOSS, "NOT_NUMBERS"),
     errors.DeviceError: (Code.INTERNAL, "DEVICE_FAILURE"),
 }
-BEFORE_SERVING = {errors.ConfigurationError, errors.BundleError}  # no client is there yet
+BEFORE_SERVING = {errors.ConfigurationError, errors.BundleError, errors.BmodelError}  # no client is there yet
 
 
 def kinds(kind: type[WizardtpudError] = WizardtpudError) -> Iterator[type[WizardtpudError]]:

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from wizardtpud.errors import BundleError
 from wizardtpud.model.bmodel.model import Model, Net
 from wizardtpud.model.foreign.layout import Dimensions, ForeignLayout, Signature
-from wizardtpud.model.foreign.llm_convert import LlmConvertLayout
-from wizardtpud.model.foreign.wizardcoder import WizardcoderLayout
+from wizardtpud.model.foreign.llm_convert import LlmConvert
+from wizardtpud.model.foreign.wizardcoder import WizardcoderTpu
 from wizardtpud.model.manifest import NetworkLayout
 
 _BLOCK = re.compile(r"block_(?:cache_|kv_)?(\d{1,5})")
-_BY_INPUTS: dict[int, ForeignLayout] = {5: LlmConvertLayout(), 3: WizardcoderLayout()}
+_BY_INPUTS: dict[int, ForeignLayout] = {5: LlmConvert(), 3: WizardcoderTpu()}
 """By what a layer that adds a token takes: positions, keys and values each by themselves, or neither."""
 
 

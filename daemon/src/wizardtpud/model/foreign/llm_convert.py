@@ -16,7 +16,7 @@ from wizardtpud.model.foreign.layout import INTEGER, Dimensions, ForeignLayout, 
 from wizardtpud.model.manifest import NetworkLayout
 
 
-class LlmConvertLayout(ForeignLayout):
+class LlmConvert(ForeignLayout):
     """Any number of heads of keys and values; positions are the networks' own business."""
 
     name: ClassVar[NetworkLayout] = "llm-convert"

@@ -15,7 +15,7 @@ from wizardtpud.model.foreign.layout import INTEGER, Dimensions, ForeignLayout, 
 from wizardtpud.model.manifest import NetworkLayout
 
 
-class WizardcoderLayout(ForeignLayout):
+class WizardcoderTpu(ForeignLayout):
     """One head of keys and values for all heads of queries, and learned positions."""
 
     name: ClassVar[NetworkLayout] = "wizardcoder-tpu"
