@@ -181,6 +181,13 @@ def test_the_simulator_needs_its_libraries(bundle: Bundle, tmp_path: Path) -> No
         load(chip, "simulator", library=tmp_path)
 
 
+def test_a_group_has_as_many_devices_as_the_bundle_is_for(bundle: Bundle) -> None:
+    chip = chip_bundle(bundle, "tokenizer.json")
+    divided = replace(chip, manifest=msgspec.structs.replace(chip.manifest, devices=2))
+    with pytest.raises(BundleError, match="is for 2 devices together, and the group has 1; set devices to groups"):
+        load(divided, "simulator")
+
+
 def test_a_chip_loads_one_file(bundle: Bundle) -> None:
     with pytest.raises(BundleError, match="are in 5 files, and a chip loads one"):
         load(chip_bundle(bundle), "simulator")

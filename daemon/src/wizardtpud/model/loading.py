@@ -64,7 +64,8 @@ def _simulate(
     bmodel = bundle.bmodel
     if len(devices) != bundle.manifest.devices:  # the runtime would load it, and compute nonsense
         raise BundleError(
-            f"the bundle is for {bundle.manifest.devices} devices together, and it is to run on {len(devices)}"
+            f"{bundle.directory} is for {bundle.manifest.devices} devices together, and the group has "
+            f"{len(devices)}; set devices to groups of as many"
         )
     if directory is None:
         raise DeviceError(
