@@ -7,7 +7,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export WIZARDTPU_TOOLCHAIN ?= $(CURDIR)/.toolchain
 
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain demo demo-bundles test unit lint fmt bench bench-compile golden golden-update buf lock clean
+.PHONY: help setup toolchain demo demo-tpu demo-bundles test unit lint fmt bench bench-compile golden golden-update buf lock clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,7 +36,10 @@ demo-bundles: toolchain ## Build the demonstration model for the BM1684X, in f16
 	  --quantize $$precision --name demo -o build/demo-bm1684x-$$precision --force || exit 1; done
 
 demo: $(STAMP) ## See the daemon load a model and the client print a working quicksort
-	@packaging/demo $(BIN)
+	@packaging/demo $(BIN) cpu
+
+demo-tpu: toolchain ## See the same on the vendor's simulator of a BM1684X (minutes; installs 0.3 GB once)
+	@packaging/demo $(BIN) tpu
 
 test: $(STAMP) ## Run all tests (unit and end to end)
 	@# buf is a foreign client in some tests; where npm is missing they say that they could not run.

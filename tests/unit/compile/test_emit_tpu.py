@@ -99,7 +99,7 @@ def test_inputs_and_outputs_have_their_types(sound_checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("form", "devices", "attributes"),
     [
-        (F16, 1, ('mode = "F16"', "devices = 1 ", 'addr_mode = "io_alone"')),
+        (F16, 1, ('mode = "F16"', "devices = 1 ", 'addr_mode = "io_reloc"')),
         (BF16, 1, ('mode = "BF16"', "q_group_size = 0 ")),
         (INT4, 2, ('mode = "W4F16"', "q_group_size = 32 ", "devices = 2 ")),
         (INT8, 8, ('mode = "W8BF16"', "devices = 8 ", 'weight_file = "weights.npz"')),

@@ -18,7 +18,7 @@ from wizardtpu_compile.precision import WeightFormat
 from wizardtpu_compile.toolchain.release import VERSION
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
-ALONE = ("--quant_input", "--quant_output", "--addr_mode", "io_alone")
+ALONE = ("--quant_input", "--quant_output", "--addr_mode", "io_reloc")
 TEXT = """%43 = "top.GELU"(%42) {approx_mode = "normal"} : (tensor<1x4x256xf32>) -> tensor<1x4x256xf32> loc(#loc43)
 #loc1 = loc("hidden_states")
 #loc17 = loc("new_k_Reshape")

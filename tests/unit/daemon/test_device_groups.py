@@ -53,9 +53,3 @@ def test_wrong_devices_of_a_file_are_explained(tmp_path: Path, devices: str, rea
 
     with pytest.raises(ConfigurationError, match=re.escape(f"({reason}")):
         parsed("--config", str(path))
-
-
-def test_the_cpu_has_replicas_but_nothing_to_join() -> None:
-    assert parsed("--devices", "0 1").devices == ((0,), (1,))
-    with pytest.raises(ConfigurationError, match="devices: the CPU has nothing to join"):
-        parsed("--devices", "0,1")

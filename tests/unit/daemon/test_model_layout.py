@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 from wizardtpud.device.runtime import Network, Runtime, TensorSpec
-from wizardtpud.errors import BundleError, DeviceError
+from wizardtpud.errors import BundleError
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.layout import BlockNetwork, resolve
 from wizardtpud.model.loading import load
@@ -149,54 +149,3 @@ def test_every_tensor_is_checked(bundle: Bundle, runtime: Runtime, name: str, ki
         wrong = Network(name, tuple(tensors[:split]), tuple(tensors[split:]))
         with pytest.raises(BundleError, match=f"(puts of {name} are .* instead of)|(float type)"):
             resolve(bundle.manifest, {**runtime.networks, name: wrong})
-
-
-def test_an_unknown_device(bundle: Bundle) -> None:
-    with pytest.raises(DeviceError, match="unknown device 'gpu'; known: cpu, simulator"):
-        load(bundle, "gpu")
-
-
-def test_a_bundle_for_another_device(bundle: Bundle) -> None:
-    other = replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, target="bm1684x"))
-    with pytest.raises(BundleError, match=r"is for bm1684x, not for the device cpu.*--target cpu"):
-        load(other, "cpu")
-
-
-def chip_bundle(bundle: Bundle, file: str | None = None) -> Bundle:
-    """The bundle as if it were for a chip, with all networks in `file`."""
-    networks = [msgspec.structs.replace(e, file=file or e.file) for e in bundle.manifest.networks]
-    return replace(bundle, manifest=msgspec.structs.replace(bundle.manifest, target="bm1684x", networks=networks))
-
-
-def test_the_simulator_takes_bundles_for_the_chip(bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match=r"is for cpu, not for the device simulator.*--target bm1684x"):
-        load(bundle, "simulator")
-
-
-def test_the_simulator_needs_its_libraries(bundle: Bundle, tmp_path: Path) -> None:
-    chip = chip_bundle(bundle, "tokenizer.json")
-    with pytest.raises(DeviceError, match="needs the directory with its libraries: set library"):
-        load(chip, "simulator")
-    with pytest.raises(DeviceError, match="has no libbmlib"):
-        load(chip, "simulator", library=tmp_path)
-
-
-def test_a_group_has_as_many_devices_as_the_bundle_is_for(bundle: Bundle) -> None:
-    chip = chip_bundle(bundle, "tokenizer.json")
-    divided = replace(chip, manifest=msgspec.structs.replace(chip.manifest, devices=2))
-    with pytest.raises(BundleError, match="is for 2 devices together, and the group has 1; set devices to groups"):
-        load(divided, "simulator")
-
-
-def test_a_chip_loads_one_file(bundle: Bundle) -> None:
-    with pytest.raises(BundleError, match="are in 5 files, and a chip loads one"):
-        load(chip_bundle(bundle), "simulator")
-
-
-def test_loading_reports_the_bytes_of_every_network_file(bundle: Bundle) -> None:
-    seen: list[tuple[int, int]] = []
-    load(bundle, "cpu", on_progress=lambda *progress: seen.append(progress)).close()
-    files = {network.file for network in bundle.manifest.networks}
-    total = sum(bundle.manifest.files[name].bytes for name in files)
-    assert len(seen) == len(files)
-    assert seen[-1] == (total, total)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from wizardtpud.device.lock import lock_device
 from wizardtpud.errors import DeviceError
@@ -19,11 +20,13 @@ def engines_on(device: Any, directory: Path) -> Engines:
     configuration = Configuration(
         bundle=directory, device=device, devices=DeviceGroups(((3,), (0,))), lock_directory=directory
     )
-    return Engines(configuration, Bundle(directory, small_bundle.manifest(), "d1"), Scheduler(1, slots=2))
+    target: Any = "cpu" if device == "cpu" else "bm1684x"
+    manifest = msgspec.structs.replace(small_bundle.manifest(), target=target)
+    return Engines(configuration, Bundle(directory, manifest, "d1"), Scheduler(1, slots=2))
 
 
 async def test_every_chip_of_every_group_is_locked(tmp_path: Path) -> None:
-    engines_on("bmrt", tmp_path).lock()
+    engines_on("bmrt", tmp_path).claim()
 
     for device in (0, 3):
         with pytest.raises(DeviceError, match=f"device {device} is in use by .* serving {tmp_path}"):
@@ -33,7 +36,7 @@ async def test_every_chip_of_every_group_is_locked(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("device", ["cpu", "simulator"])
 async def test_what_every_process_has_of_its_own_is_not_locked(tmp_path: Path, device: str) -> None:
-    engines_on(device, tmp_path).lock()
+    engines_on(device, tmp_path).claim()
 
     for number in (0, 3):
         lock_device(tmp_path, number, "")

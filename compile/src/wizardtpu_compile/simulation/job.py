@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from wizardtpud.device.choice import DeviceKind
 
 JOB_NAME = "job.json"
 
@@ -34,7 +35,7 @@ class GreedyJob(msgspec.Struct, tag="greedy", frozen=True):
     """
 
     bundle: str
-    device: str
+    device: DeviceKind
     library: str | None
     prompts: list[list[int]]
     tokens: int

@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 from wizardtpud.device.bmrt.library import SIMULATOR_NAME
+from wizardtpud.device.choice import DeviceKind
 
 from wizardtpu_compile.errors import VerificationError
 from wizardtpu_compile.simulation.job import JOB_NAME, GreedyJob, Job, NetworkJob
@@ -56,7 +57,7 @@ class Simulator:
             return [_load(target) for _, target in files]
 
     def continue_greedily(
-        self, bundle: Path, device: str, prompts: Sequence[Sequence[int]], tokens: int
+        self, bundle: Path, device: DeviceKind, prompts: Sequence[Sequence[int]], tokens: int
     ) -> list[list[int]]:
         """The token ids that the daemon's engine adds to each prompt, at most `tokens`.
 

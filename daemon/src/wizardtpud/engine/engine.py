@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence as AbstractSequence
 from dataclasses import dataclass, field
 
+from wizardtpud.device.telemetry import Telemetry
 from wizardtpud.engine.forward import Forward
 from wizardtpud.engine.sampling import Sampling
 from wizardtpud.engine.sequence import Limits, Sequence
@@ -34,9 +35,13 @@ class Engine:
         slots: how many sequences may be admitted at once.
         context: how many tokens a sequence may have, prompt and answer together.
         vocabulary: token ids are below this.
+        telemetry: of the devices it runs on, if there is any.
     """
 
-    def __init__(self, forward: Forward, end_of_text: Iterable[int]) -> None:
+    def __init__(
+        self, forward: Forward, end_of_text: Iterable[int], telemetry: AbstractSequence[Telemetry] = ()
+    ) -> None:
+        self.telemetry = telemetry
         self.slots = forward.slots
         self.context = forward.context
         self.vocabulary = forward.vocabulary

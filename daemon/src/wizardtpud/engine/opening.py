@@ -16,4 +16,5 @@ def make_engine(manifest: Manifest, runtime: Runtime, slots: int = 1) -> Engine:
         BundleError: a network is missing, or its tensors are not those of its role.
         DeviceError: the device has no room for that many slots.
     """
-    return Engine(StepForward(runtime, resolve(manifest, runtime.networks), slots), manifest.end_of_text)
+    forward = StepForward(runtime, resolve(manifest, runtime.networks), slots)
+    return Engine(forward, manifest.end_of_text, runtime.telemetry)

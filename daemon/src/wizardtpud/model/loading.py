@@ -6,19 +6,46 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
+from wizardtpud.device.bmrt.locations import CHIP, find_simulator
+from wizardtpud.device.choice import DeviceChoice, DeviceKind, choose_for_chip
 from wizardtpud.device.onnx import OnnxNetwork, OnnxRuntime
 from wizardtpud.device.runtime import OnProgress, Runtime
+from wizardtpud.device.sail import SailRuntime
 from wizardtpud.errors import BundleError, DeviceError
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.manifest import NetworkEntry, Target
 
-DEVICES: dict[str, Target] = {"cpu": "cpu", "simulator": "bm1684x"}
-"""Names that `load` knows, and the target that a bundle for the device is built for."""
+_TARGETS: dict[DeviceKind, Target] = {"cpu": "cpu", "simulator": "bm1684x", "bmrt": "bm1684x", "sail": "bm1684x"}
+"""What a bundle for a device is built for."""
+
+
+_NOT_FOR_SAIL = ("wizardcoder-tpu",)
+"""Layouts whose networks must share scratch memory, for which sophon-sail has no switch."""
+
+
+def choose_device(bundle: Bundle, wanted: DeviceKind | None, library: Path | None = None) -> DeviceChoice:
+    """What is to run a bundle.
+
+    Args:
+        bundle: what is to be run.
+        wanted: what was asked for; None takes what the bundle needs and this machine has.
+        library: the directory with the vendor's libraries, if they are not in their usual place.
+
+    Raises:
+        BundleError: the bundle is for another device.
+        DeviceError: this machine has nothing that it runs on.
+    """
+    if wanted is not None:
+        _check_fit(bundle, wanted)
+        return DeviceChoice(wanted, "it was asked for")
+    if bundle.manifest.target == "cpu":
+        return DeviceChoice("cpu", "the bundle is for it")
+    return choose_for_chip(library, sail_fits=bundle.manifest.layout not in _NOT_FOR_SAIL)
 
 
 def load(
     bundle: Bundle,
-    device: str,
+    device: DeviceKind,
     threads: int = 1,
     on_progress: OnProgress | None = None,
     *,
@@ -29,27 +56,30 @@ def load(
 
     Args:
         bundle: what to load.
-        device: one of `DEVICES`.
+        device: what runs it.
         threads: how many threads a CPU device uses for one network.
         on_progress: called with bytes loaded and bytes in all.
-        library: the directory with the simulator's libraries, for that device.
+        library: the directory with the vendor's libraries, if they are not in their usual place.
         devices: numbers of the chips; the CPU has none.
 
     Raises:
-        BundleError: the bundle is for another device.
-        DeviceError: the device is unknown, or cannot load it.
+        BundleError: the bundle is for another device, or another number of them.
+        DeviceError: the device is missing, or cannot load it.
     """
-    if device not in DEVICES:
-        raise DeviceError(f"unknown device {device!r}; known: {', '.join(DEVICES)}")
-    if bundle.manifest.target != DEVICES[device]:
-        raise BundleError(
-            f"{bundle.directory} is for {bundle.manifest.target}, not for the device {device}; "
-            f"build one with: wizardtpu-compile build CHECKPOINT --target {DEVICES[device]}"
-        )
-    if device == "simulator":
-        return _simulate(bundle, library, on_progress, devices)
-    networks = [OnnxNetwork(e.name, bundle.path(e.file), dimensions(e)) for e in bundle.manifest.networks]
-    return OnnxRuntime(networks, threads, on_progress)
+    _check_fit(bundle, device)
+    _check_number(bundle, devices)
+    if device == "cpu":
+        networks = [OnnxNetwork(e.name, bundle.path(e.file), dimensions(e)) for e in bundle.manifest.networks]
+        return OnnxRuntime(networks, threads, on_progress)
+    runtime = _load_on_chip(bundle, device, library, devices)
+    try:
+        size = bundle.bmodel.stat().st_size
+        if on_progress is not None:
+            on_progress(size, size)
+    except BaseException:  # who listens may have had enough
+        runtime.close()
+        raise
+    return runtime
 
 
 def dimensions(entry: NetworkEntry) -> dict[str, int]:
@@ -58,29 +88,41 @@ def dimensions(entry: NetworkEntry) -> dict[str, int]:
     return {"batch": entry.batch, "tokens": tokens, "history": history, "total": history + tokens}
 
 
-def _simulate(
-    bundle: Bundle, directory: Path | None, on_progress: OnProgress | None, devices: Sequence[int]
-) -> Runtime:
-    bmodel = bundle.bmodel
-    if len(devices) != bundle.manifest.devices:  # the runtime would load it, and compute nonsense
+def _check_fit(bundle: Bundle, device: DeviceKind) -> None:
+    manifest = bundle.manifest
+    if device not in _TARGETS:
+        raise DeviceError(f"unknown device {device!r}; known: {', '.join(_TARGETS)}")
+    if manifest.target != _TARGETS[device]:
         raise BundleError(
-            f"{bundle.directory} is for {bundle.manifest.devices} devices together, and the group has "
-            f"{len(devices)}; set devices to groups of as many"
+            f"{bundle.directory} is for {manifest.target}, not for the device {device}; "
+            f"build one with: wizardtpu-compile build CHECKPOINT --target {_TARGETS[device]}"
         )
-    if directory is None:
-        raise DeviceError(
-            "the simulator needs the directory with its libraries: set library "
-            "(to `simulator` in the directory of the compiler's toolchain)"
+    if device == "sail" and manifest.layout in _NOT_FOR_SAIL:
+        raise BundleError(
+            f"{bundle.directory} has networks in the layout {manifest.layout}, which sophon-sail cannot run; "
+            "use --device bmrt"
         )
-    library = BmrtLibrary.load(directory)
-    if not library.simulated:
-        raise DeviceError(f"{directory} holds the libraries of a chip, not of the simulator")
-    runtime = BmrtRuntime(bmodel, library, devices, shared_memory=True, device_bytes=bundle.device_bytes)
-    try:
-        if on_progress is not None:
-            size = bmodel.stat().st_size
-            on_progress(size, size)
-    except BaseException:  # who listens may have had enough
-        runtime.close()
-        raise
-    return runtime
+
+
+def _check_number(bundle: Bundle, devices: Sequence[int]) -> None:
+    """The runtime would load what was compiled for another number of devices without complaint."""
+    number = bundle.manifest.devices
+    if len(devices) != number:
+        raise BundleError(
+            f"{bundle.directory} is for {_counted(number)} and was given {_counted(len(devices))} "
+            f"({', '.join(map(str, devices))}); each group of the key devices must name {number}"
+        )
+
+
+def _counted(devices: int) -> str:
+    return f"{devices} device{'s' if devices > 1 else ''}"
+
+
+def _load_on_chip(bundle: Bundle, device: DeviceKind, library: Path | None, devices: Sequence[int]) -> Runtime:
+    bmodel, device_bytes = bundle.bmodel, bundle.device_bytes
+    if device == "sail":
+        return SailRuntime(bmodel, devices, device_bytes=device_bytes)
+    found = BmrtLibrary.load(library or (find_simulator() if device == "simulator" else CHIP))
+    if device == "simulator" and not found.simulated:
+        raise DeviceError(f"{found.directory} holds the libraries of a chip, not of the simulator")
+    return BmrtRuntime(bmodel, found, devices, shared_memory=True, device_bytes=device_bytes)

@@ -12,6 +12,7 @@ from wizardtpud.scheduling.scheduler import Scheduler
 from wizardtpud.scheduling.step_watch import StepWatch
 
 _MOST_SPOILT = 3
+_LOOK_SECONDS = 1.0  # between two looks at the telemetry of an engine that has nothing to do
 
 
 class DecodeLoop:
@@ -33,7 +34,8 @@ class DecodeLoop:
                 loops, has been told so.
         """
         try:
-            while self._scheduler.wait_for_work(self._engine):
+            idle = _LOOK_SECONDS if self._engine.telemetry else None
+            while self._scheduler.wait_for_work(self._engine, idle):
                 with self._watch:
                     self.turn()
         except Exception as error:  # nobody else would tell the waiting clients
@@ -46,6 +48,7 @@ class DecodeLoop:
 
     def turn(self) -> None:
         """One step of the engine, with what is due before and after it."""
+        self._look_after_devices()
         self._drop_cancelled()
         self._admit()
         for progress in self._engine.step():
@@ -53,6 +56,14 @@ class DecodeLoop:
                 self._advance(progress)
             else:
                 self._give_up(progress.sequence, progress.error)
+
+    def _look_after_devices(self) -> None:
+        """Has their libraries asked, which this thread alone may do."""
+        for telemetry in self._engine.telemetry:
+            telemetry.refresh()
+            if telemetry.fault:
+                device = telemetry.read().device
+                raise DeviceError(f"device {device} reports a fault: its answers cannot be trusted any more")
 
     def _drop_cancelled(self) -> None:
         for sequence, request in list(self._running.items()):

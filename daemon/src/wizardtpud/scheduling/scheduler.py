@@ -110,13 +110,18 @@ class Scheduler:
         with self.lock:
             self._engines.append(engine)
 
-    def wait_for_work(self, engine: Engine) -> bool:
-        """Waits as long as an engine has nothing to do; False once it has nothing to do any more."""
+    def wait_for_work(self, engine: Engine, seconds: float | None = None) -> bool:
+        """Waits as long as an engine has nothing to do, at most `seconds`.
+
+        Returns:
+            False once it has nothing to do any more.
+        """
         with self._changed:
             while not (self._stopped or _taken(engine) or self._line):
                 if self._draining:
                     return False
-                self._changed.wait()
+                if not self._changed.wait(seconds):
+                    break
             return not self._stopped
 
     def next_for(self, engine: Engine) -> Request | None:

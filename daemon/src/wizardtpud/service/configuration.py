@@ -32,8 +32,18 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     metrics: Annotated[TcpAddress | None, Meta(description="Where to serve Prometheus metrics over HTTP.")] = (
         TcpAddress("127.0.0.1:9464")
     )
-    device: Annotated[Literal["cpu", "simulator"], Meta(description="What runs the model.")] = "cpu"
-    library: Annotated[Path | None, Meta(description="Directory of the simulator's libraries.")] = None
+    device: Annotated[
+        Literal["auto", "sail", "bmrt", "simulator", "cpu"],
+        Meta(
+            description="What runs the model: sophon-sail, the vendor's runtime without it, the vendor's "
+            "simulator of a chip (slow), or the CPU. auto takes what the bundle needs and the machine has, but "
+            "never the simulator."
+        ),
+    ] = "auto"
+    library: Annotated[
+        Path | None,
+        Meta(description="Directory of the vendor's libraries, where they are not in their usual place."),
+    ] = None
     devices: Annotated[
         DeviceGroups,
         Meta(
@@ -66,13 +76,6 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = "info"
     log_format: Annotated[Literal["text", "json"], Meta(description="How to write the log to stderr.")] = "text"
     log_prompts: Annotated[bool, Meta(description="Whether prompts appear in the log.")] = False
-
-    def __post_init__(self) -> None:
-        """Raises ConfigurationError for keys that do not go together."""
-        if self.device == "cpu" and any(len(group) > 1 for group in self.devices):
-            raise ConfigurationError(
-                "devices: the CPU has nothing to join; name one for each copy of the model, as in [[0], [1]]"
-            )
 
 
 @dataclass(frozen=True)

@@ -63,9 +63,9 @@ class Daemon:
             DeviceHungError: the device does not answer; a thread that waits for it keeps the process from ending.
         """
         self._listen_to_signals()
-        self._engines.lock()
-        if self._configuration.device != "cpu":
+        if self._bundle.manifest.target != "cpu":
             capture_stdout(self._configuration.log_level, self._configuration.log_format)
+        self._engines.claim()
         with self._exposition():
             self._observe_scheduler()
             server = make_server(self._servicer(), self._serving, map(str, self._configuration.listen))
@@ -108,7 +108,7 @@ class Daemon:
             scheduler=self._scheduler,
             serving=self._serving,
             journal=Journal(self._metrics, self._tokenizer.decode if self._configuration.log_prompts else None),
-            devices=tuple,
+            devices=self._engines.readings,
             stream_buffer=self._configuration.stream_buffer,
             version=version("wizardtpud"),
             started_at=datetime.now(timezone.utc),

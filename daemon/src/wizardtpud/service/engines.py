@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 from wizardtpud.device.lock import lock_device
+from wizardtpud.device.telemetry import DeviceReading, Telemetry
 from wizardtpud.engine import Engine, make_engine
 from wizardtpud.errors import DeviceHungError
 from wizardtpud.model import loading
@@ -21,9 +22,6 @@ from wizardtpud.scheduling.scheduler import Scheduler
 from wizardtpud.scheduling.step_watch import HangAlarm
 from wizardtpud.service.configuration import Configuration
 from wizardtpud.service.progress_log import ProgressLog
-
-_EACH_ITS_OWN = ("cpu", "simulator")
-"""Devices of which every process has one of its own."""
 
 
 class Engines:
@@ -41,6 +39,7 @@ class Engines:
         self._configuration = configuration
         self._bundle = bundle
         self._scheduler = scheduler
+        self._telemetry: list[Telemetry] = []
         groups = configuration.devices
         self._threads = [DeviceThread(_name(group), partial(self._open, group), scheduler) for group in groups]
         self._ended = [asyncio.wrap_future(thread.ended) for thread in self._threads]
@@ -49,16 +48,23 @@ class Engines:
         self.endings = [*self._ended, self._hung]
         self.over = asyncio.ensure_future(self._come_to_an_end())
 
-    def lock(self) -> None:
-        """Takes the devices for this process alone, until it ends.
+    def claim(self) -> None:
+        """Decides what runs the model, and takes the devices for this process alone, until it ends.
 
         Raises:
-            DeviceError: another process has one of them.
+            BundleError: the bundle is for another device than the one asked for.
+            DeviceError: there is no device for it, or another process has it.
         """
-        if self._configuration.device in _EACH_ITS_OWN:
-            return
-        for number in sorted(chain.from_iterable(self._configuration.devices)):
+        wanted, library = self._configuration.device, self._configuration.library
+        choice = loading.choose_device(self._bundle, None if wanted == "auto" else wanted, library)
+        log.info("device", kind=choice.kind, because=choice.reason)
+        self._kind = choice.kind
+        for number in sorted(chain.from_iterable(self._configuration.devices)) if choice.owned else ():
             lock_device(self._configuration.lock_directory, number, str(self._bundle.directory.absolute()))
+
+    def readings(self) -> list[DeviceReading]:
+        """What is known of the devices that are open."""
+        return [telemetry.read() for telemetry in self._telemetry]
 
     def start(self) -> None:
         for thread in self._threads:
@@ -94,11 +100,12 @@ class Engines:
             log_progress(done, total)
             self._scheduler.check_wanted()
 
-        device, library = self._configuration.device, self._configuration.library
+        library = self._configuration.library
         runtime = loading.load(
-            self._bundle, device, self._cpu_threads, on_progress, library=library, devices=devices
+            self._bundle, self._kind, self._cpu_threads, on_progress, library=library, devices=devices
         )
         with runtime:
+            self._telemetry.extend(runtime.telemetry)
             yield make_engine(self._bundle.manifest, runtime, self._configuration.slots)
 
     @property

@@ -108,12 +108,11 @@ class Device:
             self.library.bmlib.bm_thread_sync(self.handle)
 
     def _open(self, indices: Sequence[int]) -> None:
-        count = ctypes.c_int()
-        self.library.bmlib.bm_dev_getcount(count)
+        count = self.library.device_count()
         for place, index in enumerate(indices):
             # Asking the library for a device that is not there ends the process.
-            if not 0 <= index < count.value:
-                raise DeviceError(f"there is no device {index}; this machine has {count.value}, counted from 0")
+            if not 0 <= index < count:
+                raise DeviceError(f"there is no device {index}; this machine has {count}, counted from 0")
             handle = ctypes.c_void_p()
             self.library.bmlib.bm_dev_request(handle, index)
             self.on_close(self.library.bmlib.bm_dev_free, handle)

@@ -127,6 +127,12 @@ class BmrtLibrary:
             bmrt = _load(directory / _BMRT, _BMRT_FUNCTIONS)
         return cls(directory, (directory / SIMULATOR_NAME).exists(), bmlib, bmrt)
 
+    def device_count(self) -> int:
+        """How many devices there are; their numbers are counted from 0."""
+        count = c_int()
+        self.bmlib.bm_dev_getcount(count)
+        return count.value
+
 
 def _load(path: Path, functions: Mapping[str, _Declaration]) -> ctypes.CDLL:
     if not path.exists():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from wizardtpud.errors import DeviceError
@@ -22,11 +23,15 @@ def find_simulator() -> Path:
         DeviceError: it is not installed where it usually is.
     """
     named = os.environ.get(TOOLCHAIN_VARIABLE)
-    toolchains = [Path(named)] if named else sorted(_TOOLCHAINS.expanduser().glob("toolchain-*"), reverse=True)
-    for toolchain in toolchains:
+    toolchains = [Path(named)] if named else sorted(_TOOLCHAINS.expanduser().glob("toolchain-*"), key=_version)
+    for toolchain in reversed(toolchains):
         if (toolchain / _SIMULATOR).is_dir():
             return toolchain / _SIMULATOR
     raise DeviceError(
         f"there is no simulator in {named or _TOOLCHAINS}: `wizardtpu-compile toolchain install` brings it; "
         f"${TOOLCHAIN_VARIABLE}, or the key library, names another place"
     )
+
+
+def _version(toolchain: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", toolchain.name)]

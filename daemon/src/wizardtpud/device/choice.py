@@ -1,0 +1,74 @@
+"""Which implementation runs networks on this machine's chips."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from wizardtpud.device.bmrt.library import BmrtLibrary
+from wizardtpud.device.bmrt.locations import CHIP
+from wizardtpud.device.sail.library import SailLibrary
+from wizardtpud.errors import DeviceError
+
+DeviceKind = Literal["sail", "bmrt", "simulator", "cpu"]
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """What is to run a model, and why."""
+
+    kind: DeviceKind
+    reason: str
+
+    @property
+    def owned(self) -> bool:
+        """Whether processes share the device, so that one of them has to own it."""
+        return self.kind in ("sail", "bmrt")
+
+    @property
+    def by_vendor(self) -> bool:
+        """Whether the vendor's libraries are in the process, and their chatter."""
+        return self.kind != "cpu"
+
+
+def choose_for_chip(library: Path | None, *, sail_fits: bool = True) -> DeviceChoice:
+    """sophon-sail where it is installed, else the vendor's runtime itself. Never the simulator, which is too slow.
+
+    Args:
+        library: the directory with the runtime's libraries, if they are not where the vendor's packages put them.
+        sail_fits: whether sophon-sail can run the networks.
+
+    Raises:
+        DeviceError: neither can be used; the text says why.
+    """
+    if library is not None:
+        return DeviceChoice("bmrt", f"library names {library}")
+    if not sail_fits:
+        return _choose_bmrt("sophon-sail cannot run these networks")
+    try:
+        found = SailLibrary.load()
+    except DeviceError as sail_error:
+        return _choose_bmrt(str(sail_error))
+    if found.device_count:
+        return DeviceChoice("sail", f"sophon-sail is installed, and sees {_devices(found.device_count)}")
+    raise DeviceError(f"sophon-sail is installed, and sees no device; {_CURE}")
+
+
+_CURE = (
+    "check the card and the driver; to try the bundle without a chip, use --device simulator (seconds for a token)"
+)
+
+
+def _choose_bmrt(why_not_sail: str) -> DeviceChoice:
+    try:
+        count = BmrtLibrary.load(CHIP).device_count()
+    except DeviceError as error:
+        raise DeviceError(f"no way to a chip: {why_not_sail}; {error}; {_CURE}") from error
+    if not count:
+        raise DeviceError(f"the runtime in {CHIP} sees no device; {_CURE}")
+    return DeviceChoice("bmrt", f"{why_not_sail}; the runtime in {CHIP} sees {_devices(count)}")
+
+
+def _devices(count: int) -> str:
+    return f"{count} device{'s' if count > 1 else ''}"
