@@ -145,21 +145,3 @@ def test_the_first_reason_to_end_is_the_one_that_is_told() -> None:
     (ending,) = pair.recorders[0].endings
     assert isinstance(ending, Failed)
     assert str(ending.error) == "first"
-
-
-class Sensor:
-    """Telemetry whose device breaks at a look."""
-
-    def __init__(self, breaks_at: int | None = None) -> None:
-        self.looks = 0
-        self._breaks_at = breaks_at
-
-    def refresh(self) -> None:
-        self.looks += 1
-
-    @property
-    def fault(self) -> bool:
-        return self.looks == self._breaks_at
-
-    def read(self) -> DeviceReading:
-        return DeviceReading(7)
