@@ -40,6 +40,10 @@ class InvalidRequestError(WizardtpudError):
         self.description = description
 
 
+class GreedyOnlyError(WizardtpudError):
+    """A request for something other than the most likely tokens, of a model whose networks give no more."""
+
+
 class RetryableError(WizardtpudError):
     """A request that may succeed later.
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpud.engine.sampling import Sampling
-from wizardtpud.errors import InvalidRequestError
+from wizardtpud.errors import GreedyOnlyError, InvalidRequestError
 from wizardtpud.rpc.options import (
     MAX_ALTERNATIVES,
     MAX_REPETITION_PENALTY,
@@ -200,3 +200,22 @@ def test_any_stopping_is_sound_or_refused(sequences: list[str], max_new_tokens: 
     else:
         assert error is not None
         assert error.field.startswith("stopping.")
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        sampling(temperature=0.5),
+        sampling(repetition_penalty=1.5),
+        wire.GenerateRequest(response=wire.ResponseOptions(logprobs=True)),
+    ],
+)
+def test_networks_that_give_tokens_alone(request_: wire.GenerateRequest) -> None:
+    with pytest.raises(GreedyOnlyError, match="leave out temperature, repetition_penalty and logprobs"):
+        sampling_of(request_, greedy_only=True)
+    assert sampling_of(request_)
+
+
+def test_greedy_decoding_is_what_every_network_can_do() -> None:
+    request_ = sampling(top_k=5, top_p=0.5, seed=3)
+    assert sampling_of(request_, greedy_only=True) == sampling_of(request_)

@@ -18,6 +18,7 @@ KINDS: dict[type[WizardtpudError], tuple[grpc.StatusCode, str]] = {
     errors.LoadingError: (Code.UNAVAILABLE, "LOADING"),
     errors.DrainingError: (Code.UNAVAILABLE, "DRAINING"),
     errors.StoppedError: (Code.UNAVAILABLE, "STOPPED"),
+    errors.GreedyOnlyError: (Code.FAILED_PRECONDITION, "GREEDY_ONLY"),
     errors.DeviceHungError: (Code.UNAVAILABLE, "DEVICE_HUNG"),
     errors.SlowReaderError: (Code.ABORTED, "SLOW_READER"),
     errors.NotNumbersError: (Code.DATA_LOSS, "NOT_NUMBERS"),

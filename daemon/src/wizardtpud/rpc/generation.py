@@ -30,13 +30,21 @@ class Generation:
 
     Args:
         stream_buffer: how many events the client may fall behind before it is cut off.
+        greedy_only: whether the model's networks give tokens alone.
 
     Raises:
         InvalidRequestError: an option is wrong.
+        GreedyOnlyError: the model cannot do what an option asks for.
     """
 
     def __init__(
-        self, message: wire.GenerateRequest, prompt: list[int], tokenizer: Tokenizer, stream_buffer: int
+        self,
+        message: wire.GenerateRequest,
+        prompt: list[int],
+        tokenizer: Tokenizer,
+        stream_buffer: int,
+        *,
+        greedy_only: bool = False,
     ) -> None:
         stopping = stopping_of(message)
         task = asyncio.current_task()
@@ -47,7 +55,7 @@ class Generation:
         self.request = Request(
             id=secrets.token_hex(8),
             prompt=prompt,
-            sampling=sampling_of(message),
+            sampling=sampling_of(message, greedy_only=greedy_only),
             max_new_tokens=stopping.max_new_tokens,
             transcript=Transcript(tokenizer, stopping.sequences, include_stop=stopping.include),
             outlet=self._events,

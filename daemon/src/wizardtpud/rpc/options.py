@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wizardtpu.v1 import generation_pb2 as wire
 
 from wizardtpud.engine.sampling import Sampling
-from wizardtpud.errors import InvalidRequestError
+from wizardtpud.errors import GreedyOnlyError, InvalidRequestError
 
 MAX_TEMPERATURE = 10.0
 MAX_REPETITION_PENALTY = 10.0
@@ -26,12 +26,27 @@ class Stopping:
     include: bool
 
 
-def sampling_of(request: wire.GenerateRequest) -> Sampling:
+def sampling_of(request: wire.GenerateRequest, *, greedy_only: bool = False) -> Sampling:
     """The sampling of a request, with a seed chosen here if it has none.
+
+    Args:
+        request: what was asked for.
+        greedy_only: whether the model's networks give the most likely token, and nothing about others.
 
     Raises:
         InvalidRequestError: a value is not a number or out of range; the field is named.
+        GreedyOnlyError: the model cannot do it.
     """
+    sampling = _checked_sampling(request)
+    if greedy_only and not sampling.greedy_on_device:
+        raise GreedyOnlyError(
+            "the networks of this model give the most likely token and nothing else: leave out temperature, "
+            "repetition_penalty and logprobs"
+        )
+    return sampling
+
+
+def _checked_sampling(request: wire.GenerateRequest) -> Sampling:
     given, response = request.sampling, request.response
     _check("sampling.temperature", given.temperature, low=0.0, high=MAX_TEMPERATURE)
     if given.HasField("top_p"):

@@ -53,7 +53,10 @@ class GenerationServicer(stubs.GenerationServiceServicer):
         with self.journal.entry(context) as entry:
             self.serving.check_loaded()
             prompt = await self.prompts.of_generate(message)
-            entry.generation = Generation(message, prompt, self.tokenizer, self.stream_buffer)
+            greedy_only = not self.bundle.manifest.sampling
+            entry.generation = Generation(
+                message, prompt, self.tokenizer, self.stream_buffer, greedy_only=greedy_only
+            )
             finished = await entry.generation.run(self.scheduler, context)
             entry.outcome = Outcome(finished.reason.value)
 

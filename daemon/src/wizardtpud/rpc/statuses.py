@@ -13,6 +13,7 @@ from wizardtpud.errors import (
     DeviceError,
     DeviceHungError,
     DrainingError,
+    GreedyOnlyError,
     InvalidRequestError,
     LoadingError,
     NotNumbersError,
@@ -35,6 +36,7 @@ class _Kind:
 
 _KINDS: dict[type[WizardtpudError], _Kind] = {
     InvalidRequestError: _Kind(grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST"),
+    GreedyOnlyError: _Kind(grpc.StatusCode.FAILED_PRECONDITION, "GREEDY_ONLY"),
     QueueFullError: _Kind(grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL"),
     LoadingError: _Kind(grpc.StatusCode.UNAVAILABLE, "LOADING"),
     DrainingError: _Kind(grpc.StatusCode.UNAVAILABLE, "DRAINING"),
