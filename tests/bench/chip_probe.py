@@ -48,7 +48,7 @@ def main() -> None:
     with BmrtRuntime(bundle.path("model.bmodel"), library) as runtime:
         counting = CountingRuntime(runtime)
         timed, counted = (Probe(bundle.manifest, each, tokens) for each in (runtime, counting))
-        Path(os.environ["WIZARDTPU_FAULT_FILE"]).write_text("skip")
+        Path(os.environ["SIMULATED_FAULT_FILE"]).write_text("skip")
         seconds, before = timed.steps(), copy(counting.traffic)
         steps = len(counted.steps())
     traffic = per_token("deep", "greedy", counting.traffic - before, steps)

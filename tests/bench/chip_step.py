@@ -60,7 +60,7 @@ def _measure(size: ModelSize, tokens: int, bundle: Path, library: Path) -> ChipS
     words = [str(bundle), str(library), str(tokens), str(result)]
     subprocess.run(
         [sys.executable, "-m", "tests.bench.chip_probe", *words],
-        env={**os.environ, "WIZARDTPU_FAULT_FILE": str(fault)},
+        env={**os.environ, "SIMULATED_FAULT_FILE": str(fault)},
         stdout=subprocess.DEVNULL,  # the vendor's chatter
         check=True,
     )

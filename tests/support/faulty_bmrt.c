@@ -1,6 +1,6 @@
 /* libbmrt with launches that misbehave when told to. Everything else is the real library, which this one needs.
  *
- * WIZARDTPU_FAULT_FILE names a file which says, once it is there, what launches do: "hang" never return, "fail" fail,
+ * SIMULATED_FAULT_FILE names a file which says, once it is there, what launches do: "hang" never return, "fail" fail,
  * "skip" succeed without doing anything, from then on and whatever the file says: what is left is the host's own time.
  */
 #define _GNU_SOURCE
@@ -19,7 +19,7 @@ static bool skipping;
 
 __attribute__((constructor)) static void begin(void) {
     real_launch = (launch_function *)dlsym(RTLD_NEXT, "bmrt_launch_tensor_ex");
-    fault_file = getenv("WIZARDTPU_FAULT_FILE");
+    fault_file = getenv("SIMULATED_FAULT_FILE");
 }
 
 static void read_fault(char *word, size_t size) {

@@ -17,10 +17,12 @@ import sys
 from pathlib import Path
 import numpy as np
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
+from wizardtpud.device.bmrt.memory_budget import MemoryBudget
 from wizardtpud.observability.stdout_capture import capture_stdout
 
 capture_stdout("debug", "json")
 runtime = BmrtRuntime(Path(sys.argv[2]), BmrtLibrary.load(Path(sys.argv[1])))
+runtime._device.memory = MemoryBudget(0, None)  # which would refuse what is not there
 while True:
     runtime.allocate((2**26,), np.dtype(np.float32))
 """
@@ -29,7 +31,7 @@ while True:
 def test_no_memory(toolchain: Toolchain, tmp_path: Path) -> None:
     model = compile_doubling_network(toolchain, tmp_path, "f16")
     command = [sys.executable, "-c", PROGRAM, str(toolchain.simulator), str(model)]
-    memory = {"CMODEL_GLOBAL_MEM_SIZE": str(600_000_000)}
+    memory = {"CMODEL_GLOBAL_MEM_SIZE": "0x10000000"}
     ended = subprocess.run(command, capture_output=True, timeout=120, check=False, env=os.environ | memory)
 
     assert ended.returncode not in (0, 1), "the runtime ends the process, not Python"

@@ -147,10 +147,10 @@ class TestErrors:
     def test_no_device_memory_for_the_model(
         self, sail: Any, bmodel: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("CMODEL_GLOBAL_MEM_SIZE", "0x1000")
+        monkeypatch.setenv("CMODEL_GLOBAL_MEM_SIZE", "0x6000000")
         sail.Handle = sail.EngineLLM = None  # for nothing is to be opened
         with pytest.raises(DeviceError, match=r"device 0 is out of memory: model\.bmodel takes"):
-            SailRuntime(bmodel, device_bytes=0x1001)
+            SailRuntime(bmodel, device_bytes=0x6000000)
 
     def test_no_device_memory(self, sail: Any, bmodel: Path) -> None:
         def refuse(*_: object) -> None:

@@ -11,6 +11,7 @@ import pytest
 from wizardtpud.device.sail import SailLibrary
 from wizardtpud.device.sail.readings import SailReadings, free_memory, telemetry_of
 from wizardtpud.device.telemetry import DeviceReading
+from wizardtpud.errors import DeviceError
 
 from tests.support.device_files import pcie_files, write_files
 
@@ -77,6 +78,9 @@ def test_only_a_device_that_a_driver_knows_is_asked(tmp_path: Path) -> None:
     assert real.read().memory_used == 4_711 * MIB
 
 
+RESERVED = 81 * MIB  # by the simulator, for itself
+
+
 class TestFreeMemory:
     @pytest.mark.parametrize(
         ("stat", "free"), [((10_794, 4_711, 42), 6_083 * MIB), ((0, 0, 0), None), (SailError(), None)]
@@ -85,11 +89,20 @@ class TestFreeMemory:
         write_files(tmp_path, pcie_files(1))
         assert free_memory(1, library(stat), tmp_path) == free
 
-    @pytest.mark.parametrize(("told", "free"), [("0x10000000", 2**28), ("4096", 4096), (None, None)])
+    @pytest.mark.parametrize(
+        ("told", "free"), [("0x10000000", 2**28 - RESERVED), ("0x1000", 0), (None, 2**32 - RESERVED)]
+    )
     def test_of_the_simulator(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, free: int | None
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str | None, free: int
     ) -> None:
         monkeypatch.delenv("CMODEL_GLOBAL_MEM_SIZE", raising=False)
         if told is not None:
             monkeypatch.setenv("CMODEL_GLOBAL_MEM_SIZE", told)
         assert free_memory(1, library(), tmp_path) == free
+
+    def test_what_the_simulator_would_not_understand(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CMODEL_GLOBAL_MEM_SIZE", "1073741824")
+        with pytest.raises(DeviceError, match="must be like 0x40000000"):
+            free_memory(1, library(), tmp_path)

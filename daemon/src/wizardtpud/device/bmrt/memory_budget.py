@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 from wizardtpud.device.bmrt.library import BmrtLibrary
 from wizardtpud.device.bmrt.structures import DeviceStat
@@ -12,8 +13,10 @@ _MB = 1_000_000
 _MIB = 2**20
 _PAGE = 4096  # bytes, in which memory is given away
 _SIMULATED_VARIABLE = "CMODEL_GLOBAL_MEM_SIZE"
-_SIMULATED_BYTES = 2**32
-"""What the simulator has if that variable does not say."""
+_SIMULATED_BYTES = "0x100000000"
+"""What the simulator has if that variable does not say; it understands this spelling alone."""
+_SIMULATED_RESERVED = 81 * _MIB
+"""What the simulator keeps of it for itself, as seen by taking all there is."""
 
 
 class MemoryBudget:
@@ -47,7 +50,7 @@ class MemoryBudget:
 def free_memory(library: BmrtLibrary, handle: int) -> int | None:
     """Bytes of an open device that are free; None if the library does not tell."""
     if library.simulated:
-        return simulated_memory() or _SIMULATED_BYTES
+        return simulated_memory()
     stat = DeviceStat()
     try:
         library.bmlib.bm_get_stat(handle, stat)
@@ -57,10 +60,16 @@ def free_memory(library: BmrtLibrary, handle: int) -> int | None:
     return free if stat.memory_total > 0 else None
 
 
-def simulated_memory() -> int | None:
-    """Bytes that the simulator was told to have; None if it was told nothing."""
-    given = os.environ.get(_SIMULATED_VARIABLE)
-    return int(given, 0) if given else None
+def simulated_memory() -> int:
+    """Bytes that can be had of the simulator's device.
+
+    Raises:
+        DeviceError: the variable that says how many it has is not one that the simulator understands.
+    """
+    given = os.environ.get(_SIMULATED_VARIABLE) or _SIMULATED_BYTES
+    if not re.fullmatch("0x[0-9a-fA-F]+", given):
+        raise DeviceError(f"{_SIMULATED_VARIABLE}={given} would end the simulator: it must be like 0x40000000")
+    return max(0, int(given, 16) - _SIMULATED_RESERVED)
 
 
 def _text(size: int) -> str:
