@@ -15,13 +15,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from wizardtpud.device.runtime import Network, Stage, TensorSpec
+from wizardtpud.device.runtime import Network, Stage
 from wizardtpud.errors import BundleError
 from wizardtpud.model.manifest import Architecture
+from wizardtpud.model.signature import FLOAT, INT, Plain, check, find, plain
 
-_FLOAT, _INT = np.dtype(np.float32), np.dtype(np.int32)
+_NAME = "wizardcoder-tpu"
 
 
 @dataclass(frozen=True)
@@ -52,9 +51,9 @@ def resolve_wizardcoder(
         BundleError: a network is missing, or its tensors are others.
     """
     layers, hidden, row = architecture.layers, architecture.hidden, 2 * architecture.head_dim
-    embedding = _find("embedding", networks).stages
-    for stage in _shapes(hidden, context, row, layers).items():
-        _check(stage[0], _find(stage[0], networks).stages[0], *stage[1])
+    embedding = find("embedding", networks, _NAME).stages
+    for name, (inputs, outputs) in _signatures(hidden, context, row, layers).items():
+        check(name, find(name, networks, _NAME).stages[0], inputs, outputs)
     return WizardcoderLayout(
         layers,
         hidden,
@@ -65,48 +64,30 @@ def resolve_wizardcoder(
     )
 
 
-Shapes = tuple[tuple[int, ...], ...]
+def _signatures(hidden: int, context: int, row: int, layers: int) -> dict[str, tuple[list[Plain], list[Plain]]]:
+    """Inputs and outputs of all networks but the embedding."""
 
+    def floats(*shapes: tuple[int, ...]) -> list[Plain]:
+        return [(FLOAT, shape) for shape in shapes]
 
-def _shapes(hidden: int, context: int, row: int, layers: int) -> dict[str, tuple[Shapes, Shapes]]:
-    """Shapes of inputs and outputs of all networks but the embedding."""
     whole, one = (1, context, hidden), (1, 1, hidden)
-    block = (whole, (1, 1, context, context)), (whole, (1, context, row))
-    cached = (one, (1, context, row), (1, 1, 1, context + 1)), (one, (1, context + 1, row))
+    block = floats(whole, (1, 1, context, context)), floats(whole, (1, context, row))
+    cached = (
+        floats(one, (1, context, row), (1, 1, 1, context + 1)),
+        floats(one, (1, context + 1, row)),
+    )
     return {
         **{f"block_{layer}": block for layer in range(layers)},
         **{f"block_cache_{layer}": cached for layer in range(layers)},
-        "lm_head": (((1, hidden),), ((1, 1),)),
+        "lm_head": (floats((1, hidden)), [(INT, (1, 1))]),
     }
 
 
-def _find(name: str, networks: Mapping[str, Network]) -> Network:
-    if name not in networks:
-        raise BundleError(f"the bmodel has no network {name}, which the layout wizardcoder-tpu needs")
-    return networks[name]
-
-
-def _check(name: str, stage: Stage, inputs: Shapes, outputs: Shapes) -> None:
-    results = _INT if name == "lm_head" else _FLOAT
-    for kind, found, shapes, dtype in (
-        ("inputs", stage.inputs, inputs, _FLOAT),
-        ("outputs", stage.outputs, outputs, results),
-    ):
-        if [(spec.shape, spec.dtype) for spec in found] != [(shape, dtype) for shape in shapes]:
-            wanted = ", ".join(f"{dtype}{list(shape)}" for shape in shapes)
-            raise BundleError(f"the {kind} of {name} are ({_text(found)}) instead of ({wanted})")
-
-
 def _embedding_stage(stages: Sequence[Stage], tokens: int, hidden: int) -> int:
-    ids, given = ((1, tokens), _INT), ((1, tokens, hidden), _FLOAT)
+    ids, given = (INT, (1, tokens)), (FLOAT, (1, tokens, hidden))
     for index, stage in enumerate(stages):
-        found = [(spec.shape, spec.dtype) for spec in (*stage.inputs, *stage.outputs)]
-        if found == [ids, ids, given]:
+        if plain((*stage.inputs, *stage.outputs)) == [ids, ids, given]:
             return index
     raise BundleError(
         f"the network embedding has no stage from int32[1, {tokens}] to float32[1, {tokens}, {hidden}]"
     )
-
-
-def _text(specs: Sequence[TensorSpec]) -> str:
-    return ", ".join(f"{spec.dtype}{list(spec.shape)}" for spec in specs)

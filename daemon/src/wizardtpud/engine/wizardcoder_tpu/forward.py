@@ -13,7 +13,6 @@ from wizardtpud.engine.token_head import TokenHead
 from wizardtpud.engine.wizardcoder_tpu.prompt_pass import PromptPass
 from wizardtpud.engine.wizardcoder_tpu.rows import Rows
 from wizardtpud.engine.wizardcoder_tpu.token_pass import TokenPass
-from wizardtpud.errors import DeviceError
 from wizardtpud.model.wizardcoder_layout import WizardcoderLayout
 
 
@@ -33,7 +32,7 @@ class WizardcoderForward(Forward):
         self._prompt = PromptPass(runtime, layout, self._rows)
         self._token = TokenPass(runtime, layout, self._rows)
         self._turns = [0] * slots
-        self._head = TokenHead(runtime)
+        self._head = TokenHead(runtime, "lm_head")
         self._last_token = self._head.bind(self._token.result)
 
     def read(self, slot: int, tokens: Sequence[int], cached: int) -> int:
@@ -50,7 +49,7 @@ class WizardcoderForward(Forward):
         return self._head.likeliest()
 
     def logits(self) -> NDArray[Any]:
-        raise DeviceError("the networks of this layout give no logits")
+        return self._head.logits()
 
     def clear(self, slot: int) -> None:
         for rows in self._rows[slot]:

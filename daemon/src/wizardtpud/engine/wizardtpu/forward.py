@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine.forward import Forward
-from wizardtpud.engine.wizardtpu.head import Head
+from wizardtpud.engine.head import Bound
+from wizardtpud.engine.logits_head import LogitsHead
 from wizardtpud.engine.wizardtpu.kv_cache import KvCache
 from wizardtpud.engine.wizardtpu.prefill_plan import PrefillPlan
 from wizardtpud.engine.wizardtpu.step import Step
@@ -32,7 +33,8 @@ class StepForward(Forward):
         self._cache = KvCache(runtime, layout, slots)
         self._steps = {n.tokens: Step(runtime, layout, n, self._cache) for n in single}
         self._plan = PrefillPlan(_step_costs(single, layout.context), layout.context)
-        self._head = Head(runtime, layout, single[0])
+        self._head = LogitsHead(runtime, single[0].lm_head, single[0].greedy_head)
+        self._places: dict[tuple[int, int], Bound] = {}
 
     def read(self, slot: int, tokens: Sequence[int], cached: int) -> int:
         step = self._steps[self._plan.next_step(len(tokens) - cached)]
@@ -40,7 +42,7 @@ class StepForward(Forward):
         start = min(cached, self.context - step.tokens)
         ids = tokens[start : start + step.tokens]
         step.run(slot, ids, start)
-        self._head.look_at(step, len(ids) - 1)
+        self._look_at(step, len(ids) - 1)
         return start + len(ids)
 
     def likeliest(self) -> int:
@@ -51,6 +53,13 @@ class StepForward(Forward):
 
     def clear(self, slot: int) -> None:
         self._cache.clear(slot)
+
+    def _look_at(self, step: Step, index: int) -> None:
+        """Lets the head look at token `index` of a step; it is bound once for each place that a token may have."""
+        place = (step.tokens, index)
+        if place not in self._places:
+            self._places[place] = self._head.bind(step.hidden_states(index))
+        self._head.look_at(self._places[place])
 
 
 def _step_costs(networks: Sequence[StepNetworks], context: int) -> dict[int, float]:
