@@ -10,14 +10,12 @@ from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.frontend.onnx_frontend import BMODEL_NAME, build_network, combine
 from wizardtpu_compile.network.wizardcoder_tpu import stages
 from wizardtpu_compile.precision import WeightFormat
-from wizardtpu_compile.targets.manifest import architecture_of
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
-from wizardtpud.engine import Engine, Sampling
-from wizardtpud.engine.wizardcoder_tpu.forward import WizardcoderForward
+from wizardtpud.engine import Engine, Sampling, make_engine
 from wizardtpud.model.bmodel.model import Model, Tensor
 from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.bundle import Bundle
-from wizardtpud.model.wizardcoder_layout import resolve_wizardcoder
+from wizardtpud.model.foreign.model import ForeignModel
 
 from tests.support.compile_command import run_command
 from tests.support.random_checkpoint import write_random_checkpoint
@@ -68,11 +66,10 @@ def bmodel(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def engine(checkpoint: Path, bmodel: Path) -> Iterator[Engine]:
-    architecture = architecture_of(Checkpoint.open(checkpoint))
+    manifest = ForeignModel(bmodel, checkpoint).manifest("wizard")
     library = BmrtLibrary.load(require_onnx_frontend().simulator)
     with BmrtRuntime(bmodel, library, shared_memory=True) as runtime:
-        layout = resolve_wizardcoder(architecture, CONTEXT, runtime.networks)
-        yield Engine(WizardcoderForward(runtime, layout, architecture.vocabulary, slots=2), end_of_text=[])
+        yield make_engine(manifest, runtime, slots=2)
 
 
 def test_tokens_are_those_of_the_float_reference(checkpoint: Path, engine: Engine) -> None:

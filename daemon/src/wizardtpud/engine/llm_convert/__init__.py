@@ -1,0 +1,1 @@
+"""The forward pass over networks that the vendor's `llm_convert.py` makes."""
