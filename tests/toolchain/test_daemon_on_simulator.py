@@ -7,15 +7,19 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 import pytest
 from wizardtpu.v1 import generation_pb2 as wire
+from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
+from wizardtpu_compile.emit.tpu import rounded
+from wizardtpu_compile.network.gpt_bigcode import networks
 from wizardtpu_compile.options import CpuOptions
 from wizardtpu_compile.targets.cpu import build_cpu_bundle
 from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
 from wizardtpu_compile.toolchain.toolchain import Toolchain
+from wizardtpu_compile.verification.agreement import agreement, next_logits
 from wizardtpud.device.choice import DeviceKind
 
 from tests.support import health
@@ -30,6 +34,7 @@ from tests.support.tampering import cut, edit_manifest, flip_bit, replace_file
 from tests.support.tpu_checkpoint import few_shapes
 
 MODEL = "model.bmodel"
+TIE = 0.02  # what activations of 16 bits do not tell apart: logits are around 3 here
 MEMORY = 175 << 20  # bytes of a simulated device that can be had of 256 MiB
 CHATTER = "the device's library says"
 PROMPTS = [[26, 83, 209], [5], [*range(40, 60)]]  # within a step, of one token, and of several steps
@@ -62,6 +67,24 @@ def test_answers_are_those_of_the_cpu(
         assert [answer_ids(daemon, prompt, 4) for prompt in PROMPTS] == answers
         devices = daemon.status().devices
         assert [device.device for device in devices] == [0]
+
+
+@pytest.mark.parametrize(("precision", "kind"), [("int8", "sail"), ("int4", "bmrt")])
+def test_answers_of_quantized_weights_are_those_that_verify_expects(
+    checkpoint: Path, toolchain: Toolchain, tmp_path: Path, precision: Literal["int8", "int4"], kind: DeviceKind
+) -> None:
+    """Those of the reference with the same rounded weights; but for ties."""
+    options = few_shapes(quantize=precision)
+    build_tpu_bundle(checkpoint, tmp_path / "bundle", options, toolchain.directory)
+    with simulated_daemon(tmp_path / "bundle", tmp_path, toolchain.simulator, kind) as daemon:
+        found = [answer_ids(daemon, prompt, 4) for prompt in PROMPTS]
+    said = [prompt + answer for prompt, answer in zip(PROMPTS, found, strict=True)]
+    model = networks(Checkpoint.open(checkpoint))
+    logits = next_logits(model, said, lambda network: rounded(options.weight_format(network.role)))
+    seen = agreement(PROMPTS, found, logits)
+    assert seen.tokens == 12
+    assert seen.equal >= 11
+    assert seen.largest_margin < TIE
 
 
 def test_copies_on_two_devices_work_at_once(
