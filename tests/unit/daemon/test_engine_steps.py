@@ -16,7 +16,7 @@ from wizardtpud.engine.wizardtpu.kv_cache import KvCache
 from wizardtpud.engine.wizardtpu.step_inputs import StepInputs
 from wizardtpud.errors import DeviceError, NotNumbersError
 
-from tests.support.fake_runtime import FakeRuntime, fake_model
+from tests.support.fake_runtime import FakeLaunch, FakeRuntime, fake_model
 
 V, CONTEXT = 100, 32
 
@@ -324,6 +324,13 @@ def assert_not_numbers(engine: Engine, sequence: Sequence) -> None:
     assert (progress.sequence, progress.tokens, sequence.generated) == (sequence, [], [])
     assert isinstance(progress.error, NotNumbersError)
     assert "not numbers" in str(progress.error)
+
+
+def test_a_runtime_that_does_not_write_where_it_is_told_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime, layout = fake_model()
+    monkeypatch.setattr(FakeLaunch, "run", lambda _: None)
+    with pytest.raises(DeviceError, match=r"does not read and write where it is told to: .*update libsophon"):
+        StepForward(runtime, layout)
 
 
 class TestStepInputs:
