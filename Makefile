@@ -71,6 +71,7 @@ fmt: $(STAMP) ## Format the code
 bench: $(STAMP) ## Measure serving, and write its part of docs/BENCHMARKS.md
 	-@$(MAKE) --silent .venv-reference/.ready toolchain
 	@$(BIN)/python -m tests.bench
+	@$(BIN)/python -m tests.bench.chip
 
 bench-compile: toolchain ## Measure compiling, and write its part of docs/BENCHMARKS.md (minutes, 10 GB of disk)
 	@$(BIN)/python -m tests.bench.compile $(BENCH_OPTIONS)

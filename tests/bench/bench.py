@@ -10,7 +10,6 @@ from pathlib import Path
 from wizardtpu_compile.options.cpu import Precision
 
 from tests.bench import model
-from tests.bench.chip_step import measure_chip_step
 from tests.bench.contender import Contender
 from tests.bench.decode_traffic import count_traffic
 from tests.bench.engine_loop import EngineLoop
@@ -60,7 +59,6 @@ class Bench:
             first_token=measure_first_token(demo, plan.first_tokens, self._scratch),
             serving=list(self._serving()),
             traffic=[*count_traffic(demo), *count_traffic(larger)],
-            chip_step=measure_chip_step(plan.deep, plan.deep_tokens, self._scratch),
             peers=self._peers,
         )
 

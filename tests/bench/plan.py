@@ -30,8 +30,6 @@ class Plan:
         larger_tokens: new tokens after each of them.
         tiny_requests: requests in each turn on a model so small that the engine hardly counts.
         first_tokens: requests whose time to the first token is taken.
-        deep: the model whose steps are counted and timed as the chip's runtime is asked for them.
-        deep_tokens: steps that are timed.
     """
 
     rounds: int
@@ -42,8 +40,6 @@ class Plan:
     larger_tokens: int
     tiny_requests: int
     first_tokens: int
-    deep: ModelSize
-    deep_tokens: int
 
 
 FULL = Plan(
@@ -55,8 +51,6 @@ FULL = Plan(
     larger_tokens=64,
     tiny_requests=16,
     first_tokens=100,
-    deep=ModelSize(hidden=128, heads=4, layers=40, inner=128, vocabulary=512, positions=512),
-    deep_tokens=400,
 )
 QUICK = Plan(
     rounds=2,
@@ -67,6 +61,4 @@ QUICK = Plan(
     larger_tokens=64,
     tiny_requests=8,
     first_tokens=10,
-    deep=ModelSize(hidden=128, heads=4, layers=4, inner=128, vocabulary=512, positions=64),
-    deep_tokens=40,
 )

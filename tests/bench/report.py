@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tests.bench.chip_step import ChipStep
 from tests.bench.decode_traffic import DecodeTraffic
 from tests.bench.first_token import QUESTION, FirstToken
 from tests.bench.lap import Lap
@@ -21,7 +20,6 @@ _PAIRS = (
     ("wizardtpud int4", "CTranslate2 int8"),
 )
 _AIM_MICROSECONDS = 150
-_AIM_CHIP_STEP = "at most 1.5 ms"
 
 
 def document(results: Results) -> str:
@@ -33,7 +31,6 @@ def document(results: Results) -> str:
         _first_token(results.first_token),
         _peers(results),
         _traffic(results.traffic),
-        _chip_step(results.chip_step),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -194,27 +191,7 @@ def _traffic(measured: Sequence[DecodeTraffic]) -> str:
 Counted between engine and device, so the same in every run: one launch for the embedding, one per layer, one for
 the logits, and for greedy decoding one that picks the token. To the device go a token id, its position and the
 attention mask, in one copy; to the host comes a token id, or all logits where tokens are sampled. Keys, values and
-hidden states stay where they are. (The original demonstration copies 10.5 MB within the device for each token of a
-context of 512, and waits for the device after each of 40 layers.)"""
-
-
-def _chip_step(measured: ChipStep | None) -> str:
-    if measured is None:
-        return "## The host's time for a step on the chip\nNot measured: the vendor's runtime is not installed."
-    rows = [
-        ("launches", f"{measured.traffic.launches:.0f}", ""),
-        ("copies to the device", f"{measured.traffic.copies_to_device:.0f}", ""),
-        ("copies to the host", f"{measured.traffic.copies_to_host:.0f}", ""),
-        ("the host's time", f"{spread(measured.host_seconds, _milliseconds)} ms", _AIM_CHIP_STEP),
-    ]
-    return f"""## The host's time for a step on the chip
-{table("a greedy token | with " + str(measured.layers) + " layers | aim", rows)}
-
-The engine over the vendor's runtime library, with a context of {measured.context}, all layers apart. For this
-measurement launches return at once, so what is left is what the host adds to the networks' own time: the engine,
-the interface to the device, the copies and the wait (measured here, median of {len(measured.host_seconds.values)}
-steps with the lowest and the highest). The library's own work for a launch, which it does on the host too, is not
-in it."""
+hidden states stay where they are."""
 
 
 def _cpu(lap: Lap) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tests.bench.chip_step import ChipStep
 from tests.bench.decode_traffic import DecodeTraffic
 from tests.bench.first_token import FirstToken
 from tests.bench.machine import Machine
@@ -21,7 +20,6 @@ class Results:
         command: that made them.
         date: of the run, UTC.
         peers: versions of the foreign libraries; none if they were not run.
-        chip_step: none where the vendor's runtime is not installed.
     """
 
     command: str
@@ -33,4 +31,3 @@ class Results:
     serving: list[Serving]
     first_token: FirstToken
     traffic: list[DecodeTraffic]
-    chip_step: ChipStep | None

@@ -1,6 +1,6 @@
 """Times the engine's steps over the vendor's runtime, and counts what they ask for.
 
-python -m tests.bench.chip_probe BUNDLE LIBRARY TOKENS RESULT
+python -m tests.bench.chip.probe BUNDLE LIBRARY TOKENS RESULT
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a decoded token costs the host and asks of the vendor's runtime, on the chip's own code path."""
+"""What a decoded token asks of the vendor's runtime and costs the host, on the chip's own code path."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
-from wizardtpu_compile.errors import ToolchainError
 from wizardtpu_compile.options import TpuOptions
 from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
 from wizardtpu_compile.toolchain.toolchain import Toolchain
@@ -32,13 +31,8 @@ class ChipStep:
     host_seconds: Series
 
 
-def measure_chip_step(size: ModelSize, tokens: int, scratch: Path) -> ChipStep | None:
-    """Measures in a process of its own, for the library's launches do nothing there; None without a toolchain."""
-    try:
-        toolchain = Toolchain.find(None)
-    except ToolchainError as error:
-        say(f"the chip's step is not measured: {error}")
-        return None
+def measure_step(size: ModelSize, tokens: int, toolchain: Toolchain, scratch: Path) -> ChipStep:
+    """Measures in a process of its own, for the library's launches do nothing there."""
     say(f"building {size.layers} layers for the chip")
     checkpoint, bundle = scratch / "deep-checkpoint", scratch / "deep"
     write_checkpoint(checkpoint, size)
@@ -59,7 +53,7 @@ def _measure(size: ModelSize, tokens: int, bundle: Path, library: Path) -> ChipS
     result, fault = bundle.with_suffix(".json"), bundle.with_suffix(".fault")
     words = [str(bundle), str(library), str(tokens), str(result)]
     subprocess.run(
-        [sys.executable, "-m", "tests.bench.chip_probe", *words],
+        [sys.executable, "-m", "tests.bench.chip.probe", *words],
         env={**os.environ, "SIMULATED_FAULT_FILE": str(fault)},
         stdout=subprocess.DEVNULL,  # the vendor's chatter
         check=True,
