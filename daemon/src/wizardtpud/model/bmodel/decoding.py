@@ -33,16 +33,20 @@ def decode(buffer: bytes, root: type[T]) -> T:
     return table
 
 
+_SHARED = 8
+
+
 class _Decoder:
     """Checks every position before it reads there.
 
-    Bytes that are referred to many times could become far more than there are. No writer does that to tables and
-    vectors, so all that is read together may not be more than the buffer.
+    Bytes that are referred to many times could become far more than there are. The vendor's compiler refers to
+    some twice, such as to where addresses are to be put in; so all that is read together may be a few times as
+    much as the buffer.
     """
 
     def __init__(self, buffer: bytes) -> None:
         self._buffer = buffer
-        self._unread = len(buffer)
+        self._unread = _SHARED * len(buffer)
 
     def reference(self, kind: Text | TableKind | Vector, position: int) -> Any:
         """What the reference at a position leads to."""
