@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpud.device.choice import DeviceKind
@@ -16,7 +17,12 @@ _LONGEST = 600  # seconds for an answer: a token takes seconds where others want
 
 
 def simulated_daemon(
-    bundle: Path, scratch: Path, simulator: Path, kind: DeviceKind = "simulator", *arguments: str, devices: int = 1
+    bundle: Path,
+    scratch: Path,
+    simulator: Path,
+    kind: DeviceKind | Literal["auto"] = "simulator",
+    *arguments: str,
+    devices: int = 1,
 ) -> DaemonProcess:
     """A daemon on the simulator: as such, as a chip for libbmrt, or as chips for what seems to be sophon-sail.
 
@@ -24,16 +30,17 @@ def simulated_daemon(
         bundle: what to serve.
         scratch: a directory for its log and locks.
         simulator: directory of the simulator's libraries.
-        kind: how to reach it.
+        kind: how to reach it; "auto" finds what seems to be sophon-sail.
         arguments: more of the command line.
-        devices: how many there seem to be, for "sail".
+        devices: how many there seem to be to sophon-sail.
     """
-    library = () if kind == "sail" else ("--library", str(simulator))
+    by_sail = kind in ("sail", "auto")
+    library = () if by_sail else ("--library", str(simulator))
     return DaemonProcess(
         bundle,
         scratch,
         *("--device", kind, "--lock-directory", str(scratch), *library, *arguments),
-        variables=standin_environment(simulator, devices) if kind == "sail" else None,
+        variables=standin_environment(simulator, devices) if by_sail else None,
     )
 
 

@@ -91,7 +91,9 @@ def test_copies_on_two_devices_work_at_once(
     bundle: Path, answers: list[list[int]], toolchain: Toolchain, tmp_path: Path
 ) -> None:
     options = ("--devices", "0 1")
-    with simulated_daemon(bundle, tmp_path, toolchain.simulator, "sail", *options, devices=2) as daemon:
+    with simulated_daemon(bundle, tmp_path, toolchain.simulator, "auto", *options, devices=2) as daemon:
+        (device,) = daemon.records("device")
+        assert (device["kind"], device["because"]) == ("sail", "sophon-sail is installed, and sees 2 devices")
         with ThreadPoolExecutor(2) as clients:
             found = clients.map(lambda prompt: answer_ids(daemon, prompt, 4), PROMPTS[:2])
             daemon.wait_until_running(2)
