@@ -107,7 +107,7 @@ BUNDLES = {
     "newer format": Case((MANIFEST, "format 99", "newer daemon"), _manifest(format=99)),
     "unknown key": Case((MANIFEST, "colour"), _manifest(colour="blue")),
     "file outside": Case(("../outside",), _name_outside),
-    "other target": Case(("bm1684x", "cpu"), _for_the_chip, early=False),
+    "other target": Case(("no way to a chip", "--device simulator"), _for_the_chip),
     "no manifest, another chip": Case(("BM1688", "BM1684X"), lambda b: _foreign(b, chip="BM1688")),
     "no manifest, no tokenizer": Case((TOKENIZER,), lambda b: (_foreign(b) / "config" / TOKENIZER).unlink()),
     "template that is none": Case(("chat_template",), _manifest(chat_template="{% for %}")),

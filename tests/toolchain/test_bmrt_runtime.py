@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
+from wizardtpud.errors import DeviceError
 
 from tests.support.doubling_network import NAME, PAST, ROWS, WIDTH, compile_doubling_network
 
@@ -23,9 +24,15 @@ def test_the_library_is_a_simulator_s(bmrt_library: BmrtLibrary) -> None:
     assert bmrt_library.simulated
 
 
-@pytest.mark.parametrize("shared_memory", [False, True])
-def test_a_network_s_own_memory_is_an_input(model: Path, bmrt_library: BmrtLibrary, shared_memory: bool) -> None:
-    with BmrtRuntime(model, bmrt_library, shared_memory=shared_memory) as runtime:
+def test_memory_of_a_network_that_is_not_there(model: Path, bmrt_library: BmrtLibrary) -> None:
+    with BmrtRuntime(model, bmrt_library) as runtime, pytest.raises(DeviceError, match="no network 'x' is loaded"):
+        runtime.own_input("x", 0)
+    with pytest.raises(DeviceError, match="no network 'double' is loaded"):
+        runtime.own_input(NAME, 0)
+
+
+def test_a_network_s_own_memory_is_an_input(model: Path, bmrt_library: BmrtLibrary) -> None:
+    with BmrtRuntime(model, bmrt_library) as runtime:
         rows, history = runtime.own_input(NAME, 0), runtime.own_input(NAME, 1)
         assert [buffer.shape for buffer in (rows, history)] == [(1, ROWS, 1, WIDTH), (1, PAST, 1, WIDTH)]
         history.write(np.full(history.shape, 3, HALF))

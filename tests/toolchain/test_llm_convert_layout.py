@@ -72,7 +72,7 @@ def running(converted: Converted, library: BmrtLibrary | SailLibrary) -> Iterato
 
 def load(bmodel: Path, library: BmrtLibrary | SailLibrary) -> Runtime:
     if isinstance(library, BmrtLibrary):
-        return BmrtRuntime(bmodel, library, shared_memory=True)
+        return BmrtRuntime(bmodel, library)
     return SailRuntime(bmodel, library=library)
 
 

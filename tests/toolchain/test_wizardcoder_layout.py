@@ -68,7 +68,7 @@ def bmodel(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def engine(checkpoint: Path, bmodel: Path) -> Iterator[Engine]:
     manifest = ForeignModel(bmodel, checkpoint).manifest("wizard")
     library = BmrtLibrary.load(require_onnx_frontend().simulator)
-    with BmrtRuntime(bmodel, library, shared_memory=True) as runtime:
+    with BmrtRuntime(bmodel, library) as runtime:
         yield make_engine(manifest, runtime, slots=2)
 
 

@@ -21,9 +21,6 @@ def main() -> None:
         logging.configure(configuration.log_level, configuration.log_format)
         bundle = Bundle.open(configuration.bundle, ProgressLog("checking the bundle"))
         asyncio.run(_serve(configuration, bundle))
-    except DeviceHungError as error:
-        print(f"wizardtpud: {error}", file=sys.stderr, flush=True)
-        os._exit(1)  # the interpreter would wait for the thread that waits for the device
     except WizardtpudError as error:
         print(f"wizardtpud: {error}", file=sys.stderr)
         sys.exit(1)
@@ -36,7 +33,11 @@ async def _serve(configuration: Configuration, bundle: Bundle) -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from wizardtpud.service.daemon import Daemon  # noqa: PLC0415
 
-    await Daemon(configuration, bundle).run()
+    try:
+        await Daemon(configuration, bundle).run()
+    except DeviceHungError as error:
+        print(f"wizardtpud: {error}", file=sys.stderr, flush=True)
+        os._exit(1)  # asyncio and the interpreter would wait for threads that wait for the device
 
 
 if __name__ == "__main__":

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from wizardtpud.errors import DeviceError, StoppedError
 from wizardtpud.scheduling.decode_loop import DecodeLoop
+from wizardtpud.scheduling.device_watch import DeviceWatch
 from wizardtpud.scheduling.events import Failed, Finished, Queued, Started
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
-from wizardtpud.scheduling.step_watch import StepWatch
 
 from tests.support.recorded_request import Recorder, recorded_request
 from tests.support.scripted_engine import ScriptedEngine
@@ -20,7 +20,7 @@ class Pair:
     def __init__(self, count: int, slots: tuple[int, int] = (2, 2)) -> None:
         self.scheduler = Scheduler(8, sum(slots))
         self.engines = [ScriptedEngine(slots=each) for each in slots]
-        self.loops = [DecodeLoop(engine, self.scheduler, StepWatch("engine")) for engine in self.engines]
+        self.loops = [DecodeLoop(engine, self.scheduler, DeviceWatch("engine")) for engine in self.engines]
         self.requests: list[Request] = []
         self.recorders: list[Recorder] = []
         for _ in range(count):

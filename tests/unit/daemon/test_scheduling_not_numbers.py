@@ -6,10 +6,10 @@ import pytest
 from wizardtpud.engine.sequence import Sequence
 from wizardtpud.errors import DeviceError, NotNumbersError
 from wizardtpud.scheduling.decode_loop import DecodeLoop
+from wizardtpud.scheduling.device_watch import DeviceWatch
 from wizardtpud.scheduling.events import Event, Failed, Finished
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
-from wizardtpud.scheduling.step_watch import StepWatch
 
 from tests.support.recorded_request import Recorder, recorded_request
 from tests.support.scripted_engine import Action, ScriptedEngine
@@ -34,7 +34,7 @@ class Service:
 
     def run(self) -> None:
         try:
-            DecodeLoop(self.engine, self.scheduler, StepWatch("engine")).run()
+            DecodeLoop(self.engine, self.scheduler, DeviceWatch("engine")).run()
         finally:
             assert self.engine.free_slots == self.engine.slots
             assert (self.scheduler.running, self.scheduler.finished_requests) == (0, len(self.clients))
@@ -84,6 +84,26 @@ def test_what_it_left_in_its_slot_is_discarded() -> None:
     service.run()
 
     assert discarded == [[POISON]]
+
+
+def test_what_was_read_of_a_cancelled_prompt_is_discarded() -> None:
+    """Nobody has looked whether it gave numbers."""
+    discarded = []
+
+    class Noting(ScriptedEngine):
+        def discard(self, sequence: Sequence) -> None:
+            discarded.append(sequence)
+            super().discard(sequence)
+
+    scheduler, engine = Scheduler(1, 1), Noting()
+    loop = DecodeLoop(engine, scheduler, DeviceWatch("engine"))
+    for length, expected in ((20, 1), (2, 1)):  # of which the second has been read when it is cancelled
+        request, _ = recorded_request([1] * length, 30)
+        scheduler.submit(request)
+        loop.turn()
+        scheduler.cancel(request)
+        loop.turn()
+        assert (len(discarded), engine.free_slots) == (expected, 1)
 
 
 @pytest.mark.parametrize("kinds", ["bbgbbgbb", "ccgb"])

@@ -6,10 +6,10 @@ import pytest
 from wizardtpud.engine.sequence import FinishReason
 from wizardtpud.errors import DeviceError, DrainingError, QueueFullError, StoppedError, WizardtpudError
 from wizardtpud.scheduling.decode_loop import DecodeLoop
+from wizardtpud.scheduling.device_watch import DeviceWatch
 from wizardtpud.scheduling.events import Delta, Event, Failed, Finished, Queued, Started
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
-from wizardtpud.scheduling.step_watch import StepWatch
 
 from tests.support.recorded_request import Spelling, recorded_request
 from tests.support.scripted_engine import Action, ScriptedEngine, nothing
@@ -26,7 +26,7 @@ def serve(scheduler: Scheduler, *requests: Request, engine: ScriptedEngine | Non
     for request in requests:
         scheduler.submit(request)
     scheduler.drain()
-    DecodeLoop(engine, scheduler, StepWatch("engine")).run()
+    DecodeLoop(engine, scheduler, DeviceWatch("engine")).run()
     assert_all_is_given_back(scheduler, engine)
 
 
@@ -241,7 +241,7 @@ def test_draining_finishes_what_was_accepted_and_takes_nothing_new(scheduler: Sc
             scheduler.submit(late)
         assert refusal.value.retry_after > 0
 
-    DecodeLoop(ScriptedEngine([nothing, drain]), scheduler, StepWatch("engine")).run()
+    DecodeLoop(ScriptedEngine([nothing, drain]), scheduler, DeviceWatch("engine")).run()
 
     assert isinstance(first.last, Finished)
     assert isinstance(second.last, Finished)
@@ -254,7 +254,7 @@ def test_stopping_fails_everyone(scheduler: Scheduler) -> None:
     scheduler.submit(waiting)
     engine = ScriptedEngine([nothing, scheduler.stop])
 
-    DecodeLoop(engine, scheduler, StepWatch("engine")).run()
+    DecodeLoop(engine, scheduler, DeviceWatch("engine")).run()
 
     for recorder in (first, second):
         assert isinstance(recorder.last, Failed)
@@ -283,7 +283,7 @@ def test_a_failing_device_fails_everyone_and_ends_the_loop(scheduler: Scheduler)
     engine = ScriptedEngine([nothing, lambda: setattr(engine.runtime, "failure", "the chip is gone")])
 
     with pytest.raises(DeviceError, match="the chip is gone") as failure:
-        DecodeLoop(engine, scheduler, StepWatch("engine")).run()
+        DecodeLoop(engine, scheduler, DeviceWatch("engine")).run()
 
     assert first.last == Failed(failure.value)
     assert_all_failed(scheduler, engine, first.last, second.last)
@@ -300,7 +300,7 @@ def test_a_fault_of_the_daemon_fails_everyone_without_its_text(scheduler: Schedu
     engine = ScriptedEngine([nothing, fail])
 
     with pytest.raises(KeyError, match="secret"):
-        DecodeLoop(engine, scheduler, StepWatch("engine")).run()
+        DecodeLoop(engine, scheduler, DeviceWatch("engine")).run()
 
     assert isinstance(first.last, Failed)
     assert type(first.last.error) is WizardtpudError
@@ -315,7 +315,7 @@ def test_a_request_that_cannot_be_admitted_is_told_too(scheduler: Scheduler) -> 
     engine = ScriptedEngine()
 
     with pytest.raises(ValueError, match="does not fit"):
-        DecodeLoop(engine, scheduler, StepWatch("engine")).run()
+        DecodeLoop(engine, scheduler, DeviceWatch("engine")).run()
 
     assert_all_failed(scheduler, engine, first.last, second.last)
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wizardtpud.errors import QueueFullError
 from wizardtpud.scheduling.decode_loop import DecodeLoop
+from wizardtpud.scheduling.device_watch import DeviceWatch
 from wizardtpud.scheduling.events import Delta, Event, Failed, Finished, Queued, Started
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
-from wizardtpud.scheduling.step_watch import StepWatch
 
 from tests.support.recorded_request import Recorder, Spelling, recorded_request
 from tests.support.scripted_engine import ScriptedEngine
@@ -85,7 +85,7 @@ def serve(schedule: Schedule, engines: list[ScriptedEngine], end: str) -> Client
     """Plays a schedule, then lets the loops come to their end one after the other."""
     scheduler = Scheduler(CAPACITY, sum(engine.slots for engine in engines))
     clients = Clients(scheduler)
-    loops = [DecodeLoop(engine, scheduler, StepWatch("engine")) for engine in engines]
+    loops = [DecodeLoop(engine, scheduler, DeviceWatch("engine")) for engine in engines]
     for (name, value), turn in schedule:
         number = turn % len(engines)
         engines[number].plays([partial(clients.act, name, value)])

@@ -8,9 +8,9 @@ import pytest
 from wizardtpud.device.telemetry import DeviceReading, Telemetry
 from wizardtpud.errors import DeviceError
 from wizardtpud.scheduling.decode_loop import DecodeLoop
+from wizardtpud.scheduling.device_watch import DeviceWatch
 from wizardtpud.scheduling.events import Failed
 from wizardtpud.scheduling.scheduler import Scheduler
-from wizardtpud.scheduling.step_watch import StepWatch
 
 from tests.support.eventually import eventually
 from tests.support.recorded_request import recorded_request
@@ -34,7 +34,7 @@ def loop_over(sensor: Sensor) -> tuple[DecodeLoop, Scheduler]:
     engine, scheduler = ScriptedEngine(), Scheduler(8, 1)
     seconds = iter(range(10_000))
     engine.telemetry = [Telemetry(7, library=sensor, clock=lambda: float(next(seconds)))]
-    return DecodeLoop(engine, scheduler, StepWatch("engine")), scheduler
+    return DecodeLoop(engine, scheduler, DeviceWatch("engine")), scheduler
 
 
 def test_the_library_is_asked_between_steps() -> None:

@@ -26,11 +26,6 @@ class DeviceChoice:
         """Whether processes share the device, so that one of them has to own it."""
         return self.kind in ("sail", "bmrt")
 
-    @property
-    def by_vendor(self) -> bool:
-        """Whether the vendor's libraries are in the process, and their chatter."""
-        return self.kind != "cpu"
-
 
 def choose_for_chip(library: Path | None, *, sail_fits: bool = True) -> DeviceChoice:
     """sophon-sail where it is installed, else the vendor's runtime itself. Never the simulator, which is too slow.

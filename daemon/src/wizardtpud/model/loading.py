@@ -67,7 +67,7 @@ def load(
         DeviceError: the device is missing, or cannot load it.
     """
     _check_fit(bundle, device)
-    _check_number(bundle, devices)
+    check_number(bundle, devices)
     if device == "cpu":
         networks = [OnnxNetwork(e.name, bundle.path(e.file), dimensions(e)) for e in bundle.manifest.networks]
         return OnnxRuntime(networks, threads, on_progress)
@@ -104,8 +104,12 @@ def _check_fit(bundle: Bundle, device: DeviceKind) -> None:
         )
 
 
-def _check_number(bundle: Bundle, devices: Sequence[int]) -> None:
-    """The runtime would load what was compiled for another number of devices without complaint."""
+def check_number(bundle: Bundle, devices: Sequence[int]) -> None:
+    """Sees that a bundle is for as many devices; a runtime would load it for others without complaint.
+
+    Raises:
+        BundleError: it is not.
+    """
     number = bundle.manifest.devices
     if len(devices) != number:
         raise BundleError(
@@ -125,4 +129,4 @@ def _load_on_chip(bundle: Bundle, device: DeviceKind, library: Path | None, devi
     found = BmrtLibrary.load(library or (find_simulator() if device == "simulator" else CHIP))
     if device == "simulator" and not found.simulated:
         raise DeviceError(f"{found.directory} holds the libraries of a chip, not of the simulator")
-    return BmrtRuntime(bmodel, found, devices, shared_memory=True, device_bytes=device_bytes)
+    return BmrtRuntime(bmodel, found, devices, device_bytes)

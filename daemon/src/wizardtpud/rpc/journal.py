@@ -10,6 +10,7 @@ from time import monotonic
 
 from wizardtpud.errors import (
     DrainingError,
+    GreedyOnlyError,
     InvalidRequestError,
     LoadingError,
     NotNumbersError,
@@ -24,6 +25,7 @@ from wizardtpud.rpc.generation import Context, Generation
 
 _OUTCOMES: dict[type[BaseException], Outcome] = {
     InvalidRequestError: Outcome.INVALID,
+    GreedyOnlyError: Outcome.INVALID,
     QueueFullError: Outcome.QUEUE_FULL,
     LoadingError: Outcome.LOADING,
     DrainingError: Outcome.DRAINING,

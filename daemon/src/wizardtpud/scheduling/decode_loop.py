@@ -6,10 +6,10 @@ from wizardtpud.engine.engine import Engine, Progress
 from wizardtpud.engine.sequence import FinishReason, Sequence
 from wizardtpud.errors import DeviceError, WizardtpudError
 from wizardtpud.observability.logging import log
+from wizardtpud.scheduling.device_watch import DeviceWatch
 from wizardtpud.scheduling.events import Failed, Started
 from wizardtpud.scheduling.request import Request
 from wizardtpud.scheduling.scheduler import Scheduler
-from wizardtpud.scheduling.step_watch import StepWatch
 
 _MOST_SPOILT = 3
 _LOOK_SECONDS = 1.0  # between two looks at the telemetry of an engine that has nothing to do
@@ -18,7 +18,7 @@ _LOOK_SECONDS = 1.0  # between two looks at the telemetry of an engine that has 
 class DecodeLoop:
     """Runs the requests of one engine, in the thread that owns it."""
 
-    def __init__(self, engine: Engine, scheduler: Scheduler, watch: StepWatch) -> None:
+    def __init__(self, engine: Engine, scheduler: Scheduler, watch: DeviceWatch) -> None:
         self._engine = engine
         self._scheduler = scheduler
         self._watch = watch
@@ -36,7 +36,7 @@ class DecodeLoop:
         try:
             idle = _LOOK_SECONDS if self._engine.telemetry else None
             while self._scheduler.wait_for_work(self._engine, idle):
-                with self._watch:
+                with self._watch.step():
                     self.turn()
         except Exception as error:  # nobody else would tell the waiting clients
             known = error if isinstance(error, WizardtpudError) else WizardtpudError("the decode loop failed")
@@ -48,7 +48,7 @@ class DecodeLoop:
 
     def turn(self) -> None:
         """One step of the engine, with what is due before and after it."""
-        self._look_after_devices()
+        self.look_after_devices()
         self._drop_cancelled()
         self._admit()
         for progress in self._engine.step():
@@ -57,8 +57,12 @@ class DecodeLoop:
             else:
                 self._give_up(progress.sequence, progress.error)
 
-    def _look_after_devices(self) -> None:
-        """Has their libraries asked, which this thread alone may do."""
+    def look_after_devices(self) -> None:
+        """Has their libraries asked, which this thread alone may do.
+
+        Raises:
+            DeviceError: one of them reports a fault.
+        """
         for telemetry in self._engine.telemetry:
             telemetry.refresh()
             if telemetry.fault:
@@ -68,6 +72,8 @@ class DecodeLoop:
     def _drop_cancelled(self) -> None:
         for sequence, request in list(self._running.items()):
             if request.cancelled:
+                if sequence.prefilling:  # nobody has looked whether what was read gave numbers
+                    self._engine.discard(sequence)
                 self._release(sequence)
 
     def _admit(self) -> None:

@@ -65,8 +65,14 @@ class Configuration(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     ] = 256
     step_seconds: Annotated[
         Annotated[float, Meta(ge=1, le=86_400)] | None,
-        Meta(description="How long a step of the model may take; after that the device counts as hung."),
+        Meta(
+            description="How long a step of all running requests may take; after that the device counts as hung."
+        ),
     ] = 60.0
+    load_seconds: Annotated[
+        Annotated[float, Meta(ge=1, le=86_400)] | None,
+        Meta(description="How long loading the model, or closing it, may take; likewise."),
+    ] = 600.0
     drain_seconds: Annotated[
         float, Meta(ge=0, le=86_400, description="How long accepted requests may take to finish after SIGTERM.")
     ] = 30.0

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from time import monotonic
 from typing import Any
 
+from wizardtpud.errors import DeviceHungError
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability.exposition import Exposition
 from wizardtpud.observability.logging import log
@@ -26,6 +27,7 @@ from wizardtpud.service.engines import Engines
 from wizardtpud.text.prompt_template import PromptTemplate
 from wizardtpud.text.tokenizer import Tokenizer
 
+_HURRY_SECONDS = 10.0  # that a device has to come to an end when nobody wants to wait any more
 _FLUSH_SECONDS = 2.0  # for the last events of streams whose requests have ended
 
 
@@ -75,7 +77,7 @@ class Daemon:
                 await self._serve()
             finally:
                 self._scheduler.stop()
-                await asyncio.wait([self._engines.over])
+                await self._close_engines()
                 self._serving.become(ServingState.DRAINING)
                 await server.stop(_FLUSH_SECONDS)
                 await _calls_end()
@@ -125,6 +127,14 @@ class Daemon:
             log.info("serving", model=self._bundle.manifest.name, context=self._bundle.manifest.context)
             await _first_of(*endings, self._told_to_stop)
         await self._drain()
+
+    async def _close_engines(self) -> None:
+        """Waits for them, but for little more than a moment when told to hurry."""
+        over = self._engines.over
+        await _first_of(over, self._told_to_hurry)
+        await _first_of(over, timeout=_HURRY_SECONDS)
+        if not over.done():
+            raise DeviceHungError("what a device is doing did not come to an end, and the daemon ends", 0)
 
     def _observe_scheduler(self) -> None:
         self._metrics.observe_scheduler(

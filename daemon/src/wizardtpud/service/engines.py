@@ -18,8 +18,8 @@ from wizardtpud.model import loading
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.observability.logging import log
 from wizardtpud.scheduling.device_thread import DeviceThread
+from wizardtpud.scheduling.device_watch import HangAlarm, TimeLimits
 from wizardtpud.scheduling.scheduler import Scheduler
-from wizardtpud.scheduling.step_watch import HangAlarm
 from wizardtpud.service.configuration import Configuration
 from wizardtpud.service.progress_log import ProgressLog
 
@@ -41,7 +41,10 @@ class Engines:
         self._scheduler = scheduler
         self._telemetry: list[Telemetry] = []
         groups = configuration.devices
-        self._threads = [DeviceThread(_name(group), partial(self._open, group), scheduler) for group in groups]
+        limits = TimeLimits(step=configuration.step_seconds, load=configuration.load_seconds)
+        self._threads = [
+            DeviceThread(_name(group), partial(self._open, group), scheduler, limits) for group in groups
+        ]
         self._ended = [asyncio.wrap_future(thread.ended) for thread in self._threads]
         self._hung = self._alarm()
         self.loaded = asyncio.gather(*(asyncio.wrap_future(thread.loaded) for thread in self._threads))
@@ -52,29 +55,28 @@ class Engines:
         """Decides what runs the model, and takes the devices for this process alone, until it ends.
 
         Raises:
-            BundleError: the bundle is for another device than the one asked for.
+            BundleError: the bundle is for another device than the one asked for, or another number of them.
             DeviceError: there is no device for it, or another process has it.
         """
         wanted, library = self._configuration.device, self._configuration.library
         choice = loading.choose_device(self._bundle, None if wanted == "auto" else wanted, library)
-        log.info("device", kind=choice.kind, because=choice.reason)
-        self._kind = choice.kind
+        self._choice = choice
+        for group in self._configuration.devices:
+            loading.check_number(self._bundle, group)
         for number in sorted(chain.from_iterable(self._configuration.devices)) if choice.owned else ():
             lock_device(self._configuration.lock_directory, number, str(self._bundle.directory.absolute()))
 
     def readings(self) -> list[DeviceReading]:
         """What is known of the devices that are open."""
-        return [telemetry.read() for telemetry in self._telemetry]
+        return sorted((telemetry.read() for telemetry in self._telemetry), key=lambda reading: reading.device)
 
     def start(self) -> None:
+        log.info("device", kind=self._choice.kind, because=self._choice.reason)
         for thread in self._threads:
             thread.start()
 
     def _alarm(self) -> asyncio.Future[None]:
-        limit = self._configuration.step_seconds
-        if limit is None:
-            return asyncio.get_running_loop().create_future()
-        alarm = HangAlarm((thread.watch for thread in self._threads), limit)
+        alarm = HangAlarm(thread.watch for thread in self._threads)
         alarm.raised.add_done_callback(self._on_hang)
         return alarm.raised
 
@@ -102,7 +104,7 @@ class Engines:
 
         library = self._configuration.library
         runtime = loading.load(
-            self._bundle, self._kind, self._cpu_threads, on_progress, library=library, devices=devices
+            self._bundle, self._choice.kind, self._cpu_threads, on_progress, library=library, devices=devices
         )
         with runtime:
             self._telemetry.extend(runtime.telemetry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 from weakref import finalize
 
@@ -42,7 +42,7 @@ class Device:
         self.handles = (ctypes.c_void_p * len(indices))()
         self._launched = False
         self._opened = ExitStack()
-        self.close = finalize(self, self._opened.close)
+        self.close = finalize(self, _close, library, self.handles, self._opened)
         try:
             with kept_arithmetic():  # opening a device loads more libraries
                 self._open(indices)
@@ -117,3 +117,11 @@ class Device:
             self.library.bmlib.bm_dev_request(handle, index)
             self.on_close(self.library.bmlib.bm_dev_free, handle)
             self.handles[place] = handle
+
+
+def _close(library: BmrtLibrary, handles: Any, opened: ExitStack) -> None:
+    """Waits for what is still launched, whose memory is about to go, and closes everything."""
+    for handle in filter(None, handles):
+        with suppress(DeviceError):  # the device may be why everything is closed
+            library.bmlib.bm_thread_sync(handle)
+    opened.close()

@@ -19,7 +19,9 @@ from wizardtpud.device.runtime import Buffer, Launch, Network, Packed, Runtime, 
 from wizardtpud.device.telemetry.bmlib import telemetry_of
 from wizardtpud.errors import DeviceError
 
-_SHARE_MEMORY = 1  # BM_RUNTIME_SHARE_MEM
+_SHARE_MEMORY = 1
+"""BM_RUNTIME_SHARE_MEM: all networks have one memory for what lies between their inputs and outputs, as only one
+runs at a time. The networks of the original WizardCoder demonstration give garbage without."""
 
 
 class BmrtRuntime(Runtime):
@@ -34,8 +36,6 @@ class BmrtRuntime(Runtime):
         model: Path,
         library: BmrtLibrary,
         devices: Sequence[int] = (0,),
-        *,
-        shared_memory: bool = False,
         device_bytes: int = 0,
     ) -> None:
         """Opens the devices and loads the model.
@@ -44,7 +44,6 @@ class BmrtRuntime(Runtime):
             model: the bmodel file.
             library: what drives the devices.
             devices: numbers of the devices; as many as the bmodel was compiled for.
-            shared_memory: whether networks share one memory for what lies between their inputs and outputs.
             device_bytes: what loading takes of each device's memory, as far as it is known.
 
         Raises:
@@ -56,7 +55,7 @@ class BmrtRuntime(Runtime):
         try:
             self._device.memory.take(device_bytes, model.name)
             self.telemetry = telemetry_of(devices, self._device)
-            self._runtime = _load(self._device, model, shared_memory)
+            self._runtime = _load(self._device, model)
             self.networks = {network.name: network for network in _networks(library.bmrt, self._runtime)}
         except BaseException:
             self.close()
@@ -73,6 +72,7 @@ class BmrtRuntime(Runtime):
         return BmrtLaunch(self._device, self._runtime, self.networks[network], inputs, outputs, stage=stage)
 
     def own_input(self, network: str, index: int, stage: int = 0) -> Buffer:
+        check_network(self.networks, network)
         info = self._device.library.bmrt.bmrt_get_network_info(self._runtime, network.encode()).contents
         spec = self.networks[network].stages[stage].inputs[index]
         memory = Memory.from_buffer_copy(info.stages[stage].input_memories[index])
@@ -83,15 +83,14 @@ class BmrtRuntime(Runtime):
         self._device.close()
 
 
-def _load(device: Device, model: Path, shared_memory: bool) -> int:
+def _load(device: Device, model: Path) -> int:
     """A libbmrt runtime with the model, destroyed before the device is closed."""
     bmrt = device.library.bmrt
     runtime: int | None = bmrt.bmrt_create_ex(device.handles, len(device.handles))
     if not runtime:
         raise DeviceError("bmrt_create_ex: it failed")
     device.on_close(bmrt.bmrt_destroy, runtime)
-    if shared_memory:
-        bmrt.bmrt_set_flags(runtime, _SHARE_MEMORY)
+    bmrt.bmrt_set_flags(runtime, _SHARE_MEMORY)
     if not bmrt.bmrt_load_bmodel(runtime, bytes(model)):
         raise DeviceError(f"the runtime cannot load {model}: it is no bmodel for this device, or is damaged")
     return runtime

@@ -19,6 +19,9 @@ from wizardtpud.observability.device_reading import DeviceReading
 _MIB = 2**20
 _BUILD = re.compile(r"libbmlib_version:([\w.]+).*\bcommit:([0-9a-f]{12})", re.ASCII)
 
+_TOO_HOT = 4
+"""Of the bits of a status the one that spoils nothing: a hot board is slowed down. The others: hung, no link."""
+
 _NO_STAT = DeviceStat(utilization=-1)
 """Nothing in it is plausible."""
 
@@ -55,7 +58,7 @@ class BmlibReadings:
             tpu_power=self._number("bm_get_tpu_power", c_float, plausible.power),
             board_power=self._number("bm_get_board_power", c_uint, plausible.power),
             tpu_clock=self._number("bm_get_clk_tpu_freq", c_int, plausible.clock),
-            fault=self._number("bm_get_status", c_int, bool),  # a bit for each thing that is wrong
+            fault=self._number("bm_get_status", c_int, lambda status: bool(status & ~_TOO_HOT)),
             driver_version=self._number("bm_get_driver_version", c_int, _driver_version),
             library_version=self._library_version(),
         )
