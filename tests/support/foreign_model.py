@@ -10,7 +10,7 @@ from typing import Any
 from tokenizers import AddedToken
 
 from tests.support.byte_level_tokenizer import byte_level_backend
-from tests.support.tiny_bmodel import FLOAT32, Shapes, TinyNet, write_tiny_bmodel
+from tests.support.tiny_bmodel import FLOAT32, INT32, Shapes, TinyNet, write_tiny_bmodel
 
 LAYERS, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, VOCABULARY, CONTEXT = 2, 16, 4, 2, 8, 512, 32
 """Heads wider than hidden / heads, as some families have them."""
@@ -143,5 +143,5 @@ def _rows(kind: str, count: int) -> dict[str, tuple[int, ...]]:
 
 
 def _net(name: str, inputs: Shapes, outputs: Shapes, **how: Any) -> TinyNet:
-    integers = frozenset({"ids", "position_ids", "token"})
-    return TinyNet(name, weights=name.encode(), inputs=inputs, outputs=outputs, integers=integers, **how)
+    types = {"ids": INT32, "position_ids": INT32, "token": INT32, "logits": FLOAT32}
+    return TinyNet(name, weights=name.encode(), inputs=inputs, outputs=outputs, types=types, **how)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from wizardtpu_compile.bmodel.encoding import encode
@@ -25,7 +25,7 @@ from wizardtpud.model.bmodel.schema import (
 )
 
 KERNEL = b"kernel" * 1000
-FLOAT32, FLOAT16, INT32 = 0, 1, 6
+FLOAT32, FLOAT16, INT8, INT32 = 0, 1, 2, 6
 """Numbers of element types."""
 Shapes = Mapping[str, tuple[int, ...]]
 
@@ -34,8 +34,8 @@ Shapes = Mapping[str, tuple[int, ...]]
 class TinyNet:
     """A network; `main_name` makes it the part of a network that `device` runs.
 
-    Tensors whose names are among `integers` are int32, others are of the float type with this number. Each of
-    `more_stages` has inputs and outputs of other shapes.
+    Tensors are of the element type that `types` has for their names, others of `float_type`. Each of `more_stages`
+    has inputs and outputs of other shapes.
     """
 
     name: str
@@ -47,7 +47,7 @@ class TinyNet:
     inputs: Shapes | None = None
     outputs: Shapes | None = None
     more_stages: Sequence[tuple[Shapes, Shapes]] = ()
-    integers: frozenset[str] = frozenset()
+    types: Mapping[str, int] = field(default_factory=dict)
     float_type: int = FLOAT16
     dynamic: bool = False
     main_name: str | None = None
@@ -122,10 +122,13 @@ def _stage(
 
 
 def _tensors(shapes: Shapes, net: TinyNet) -> list[Tensor]:
-    def kind(name: str) -> int:
-        return INT32 if name in net.integers else net.float_type
-
     return [
-        Tensor(name, data_type=kind(name), shape=[Shape(list(shape))], mem_type=1, index=index)
+        Tensor(
+            name,
+            data_type=net.types.get(name, net.float_type),
+            shape=[Shape(list(shape))],
+            mem_type=1,
+            index=index,
+        )
         for index, (name, shape) in enumerate(shapes.items())
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,10 +23,11 @@ from wizardtpud.device.choice import DeviceKind
 
 from tests.support import health
 from tests.support.conversation import read_until
-from tests.support.daemon_process import COMMAND, DaemonProcess, environment
+from tests.support.daemon_process import DaemonProcess
 from tests.support.eventually import eventually
 from tests.support.failure import Failure
 from tests.support.faulty_bmrt import make_faulty_library
+from tests.support.refused_daemon import refused
 from tests.support.sail import standin_environment
 from tests.support.simulated_daemon import answer_ids, simulated_daemon
 from tests.support.tampering import cut, edit_manifest, flip_bit, replace_file
@@ -108,31 +108,17 @@ class TestWithoutAnAnswer:
     def copied(self, bundle: Path, tmp_path: Path) -> Path:
         return Path(shutil.copytree(bundle, tmp_path / "bundle"))
 
-    def refused(self, bundle: Path, *arguments: str, **variables: str) -> str:
-        """The last line of a daemon that must end by itself; it prints nothing to stdout."""
-        ended = subprocess.run(
-            [*COMMAND, "--bundle", str(bundle), "--listen", "127.0.0.1:0", "--metrics", "off", *arguments],
-            env=environment(**variables),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert (ended.returncode, ended.stdout) == (1, "")
-        (line,) = [line for line in ended.stderr.splitlines() if line.startswith("wizardtpud: ")]
-        return line
-
     def test_a_bmodel_with_a_flipped_bit(self, copied: Path) -> None:
         flip_bit(copied / MODEL)
-        assert f"{MODEL} is damaged: its sha256 is not the manifest's" in self.refused(copied)
+        assert f"{MODEL} is damaged: its sha256 is not the manifest's" in refused(copied)
 
     def test_a_truncated_bmodel(self, copied: Path) -> None:
         cut(copied / MODEL)
-        assert f"{MODEL} is truncated" in self.refused(copied)
+        assert f"{MODEL} is truncated" in refused(copied)
 
     def test_a_truncated_bmodel_that_the_manifest_vouches_for(self, copied: Path, toolchain: Toolchain) -> None:
         replace_file(copied, MODEL, (copied / MODEL).read_bytes()[:-5000])
-        line = self.refused(copied, "--device", "simulator", "--library", str(toolchain.simulator))
+        line = refused(copied, "--device", "simulator", "--library", str(toolchain.simulator))
         assert MODEL in line
 
     def test_a_network_that_is_missing(self, copied: Path) -> None:
@@ -140,7 +126,7 @@ class TestWithoutAnAnswer:
             next(n for n in manifest["networks"] if n["role"] == "lm_head")["name"] = "lm_head_b7"
 
         edit_manifest(copied, rename)
-        assert "it has no network lm_head_b7; rebuild the bundle" in self.refused(copied)
+        assert "it has no network lm_head_b7; rebuild the bundle" in refused(copied)
 
     @pytest.mark.parametrize(
         ("taken", "what"),
@@ -149,7 +135,7 @@ class TestWithoutAnAnswer:
     def test_too_little_device_memory(self, copied: Path, toolchain: Toolchain, taken: int, what: str) -> None:
         """For the model itself, or for what comes beside it."""
         edit_manifest(copied, lambda manifest: manifest.update(device_bytes=taken))
-        line = self.refused(
+        line = refused(
             copied,
             *("--device", "simulator", "--library", str(toolchain.simulator), "--slots", "1000"),
             CMODEL_GLOBAL_MEM_SIZE="0x10000000",
@@ -159,11 +145,11 @@ class TestWithoutAnAnswer:
 
     def test_a_device_that_is_not_there(self, bundle: Path, toolchain: Toolchain, tmp_path: Path) -> None:
         where = ("--library", str(toolchain.simulator), "--lock-directory", str(tmp_path), "--devices", "1")
-        line = self.refused(bundle, "--device", "bmrt", *where)
+        line = refused(bundle, "--device", "bmrt", *where)
         assert "there is no device 1; this machine has 1, counted from 0" in line
 
     def test_devices_that_the_bundle_is_not_for(self, bundle: Path, toolchain: Toolchain, tmp_path: Path) -> None:
-        line = self.refused(
+        line = refused(
             bundle,
             *("--device", "sail", "--lock-directory", str(tmp_path), "--devices", "0,1"),
             **standin_environment(toolchain.simulator, devices=2),
@@ -171,7 +157,7 @@ class TestWithoutAnAnswer:
         assert "is for 1 device and was given 2 devices (0, 1)" in line
 
     def test_a_machine_without_a_chip(self, bundle: Path) -> None:
-        assert "no way to a chip: " in self.refused(bundle)
+        assert "no way to a chip: " in refused(bundle)
 
 
 class TestOwning:

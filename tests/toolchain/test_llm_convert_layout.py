@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
 from wizardtpud.device.runtime import Runtime
@@ -17,9 +19,19 @@ from wizardtpud.model.bmodel.model import Tensor
 from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.foreign.model import ForeignModel
 
-from tests.support.llm_convert.checkpoint import ARCHITECTURE, NOT_A_NUMBER, write_qwen2_checkpoint
+from tests.support.conversation import ask
+from tests.support.eventually import PATIENCE
+from tests.support.llm_convert.checkpoint import (
+    ARCHITECTURE,
+    END,
+    END_ID,
+    NOT_A_NUMBER,
+    START,
+    write_qwen2_checkpoint,
+)
 from tests.support.llm_convert.conversion import CHUNK, CONTEXT, HISTORY, LOGITS, Converted, convert
 from tests.support.llm_convert.reference import ReferenceQwen2
+from tests.support.simulated_daemon import answer_ids, simulated_daemon
 from tests.support.toolchain import require_onnx_frontend
 
 HIDDEN, VOCABULARY = ARCHITECTURE.hidden, ARCHITECTURE.vocabulary
@@ -127,6 +139,45 @@ def test_what_is_not_a_number_is_noticed_and_forgotten(
         assert isinstance(progress.error, NotNumbersError)
         engine.discard(sequence)
         assert answers(engine, SHORT, count=2) == [reference.greedy(SHORT, 2)]
+
+
+class TestServed:
+    """The directory as the converter leaves it, by the whole daemon."""
+
+    def test_answers_and_prompts_are_the_model_s_own(
+        self, frontend: Toolchain, history: Converted, reference: ReferenceQwen2, tmp_path: Path
+    ) -> None:
+        with simulated_daemon(history.bmodel.parent, tmp_path, frontend.simulator) as daemon:
+            (warning,) = [record["message"] for record in daemon.log if record["level"] == "warning"]
+            assert "has no manifest: nobody vouches for its files" in warning
+            daemon.expected_trouble = {warning}
+            model = daemon.stub.GetModel(wire.GetModelRequest(), timeout=PATIENCE)
+            assert (model.architecture, model.target, model.sampling) == ("qwen2", "bm1684x", False)
+            assert (model.context_length, model.vocabulary_size) == (CONTEXT, VOCABULARY)
+            assert answer_ids(daemon, LONGER, 3) == reference.greedy(LONGER, 3)
+            asked = daemon.stub.Tokenize(wire.TokenizeRequest(instruction="sort"), timeout=PATIENCE)
+            assert asked.token_ids == encoded(history, f"{START}user\nsort{END}\n{START}assistant\n")
+
+    def test_sampling_where_there_are_logits(
+        self, frontend: Toolchain, logits: Converted, wide: ReferenceQwen2, tmp_path: Path
+    ) -> None:
+        with simulated_daemon(logits.bmodel.parent, tmp_path, frontend.simulator) as daemon:
+            daemon.expected_trouble = {r["message"] for r in daemon.log if "nobody vouches" in r["message"]}
+            assert daemon.stub.GetModel(wire.GetModelRequest(), timeout=PATIENCE).sampling
+            request = wire.GenerateRequest(
+                token_ids=wire.TokenIds(ids=SHORT),
+                sampling=wire.SamplingOptions(temperature=1, top_k=1),
+                stopping=wire.StoppingOptions(max_new_tokens=2),
+                response=wire.ResponseOptions(token_ids=True),
+            )
+            assert ask(daemon.stub, request).token_ids == wide.greedy(SHORT, 2)
+
+
+def encoded(converted: Converted, prompt: str) -> list[int]:
+    """Token ids, of which one is that of each special token."""
+    ids: list[int] = Tokenizer.from_file(str(converted.config / "tokenizer.json")).encode(prompt).ids
+    assert ids.count(END_ID) == 1
+    return ids
 
 
 def test_networks_that_pad_and_give_logits(logits: Converted) -> None:

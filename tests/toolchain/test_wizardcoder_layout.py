@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import grpc
 import pytest
+from wizardtpu.v1 import generation_pb2 as wire
 from wizardtpu_compile.checkpoint.checkpoint import Checkpoint
 from wizardtpu_compile.frontend.onnx_frontend import BMODEL_NAME, build_network, combine
 from wizardtpu_compile.network.wizardcoder_tpu import stages
@@ -18,8 +20,13 @@ from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.foreign.model import ForeignModel
 
 from tests.support.compile_command import run_command
+from tests.support.conversation import ask
+from tests.support.eventually import PATIENCE
+from tests.support.failure import Failure
 from tests.support.random_checkpoint import write_random_checkpoint
 from tests.support.reference_gpt_bigcode import ReferenceModel
+from tests.support.refused_daemon import refused
+from tests.support.simulated_daemon import answer_ids, simulated_daemon
 from tests.support.toolchain import require_onnx_frontend
 
 CONTEXT, HIDDEN, HEADS, LAYERS = 32, 128, 4, 2
@@ -96,16 +103,43 @@ def answers(engine: Engine, *prompts: Sequence[int], count: int = 5) -> list[lis
     return [sequence.generated for sequence in sequences]
 
 
-def test_a_bundle_is_made_of_it(checkpoint: Path, bmodel: Path, tmp_path: Path) -> None:
-    output = tmp_path / "bundle"
+@pytest.fixture(scope="module")
+def imported(checkpoint: Path, bmodel: Path) -> Path:
+    """A bundle of the bmodel."""
+    output = bmodel.with_name("bundle")
     done = run_command("import", bmodel, checkpoint, "-o", output, "--name", "wizard")
     assert done.returncode == 0, done.stderr
-    bundle = Bundle.open(output)
+    return output
+
+
+def test_a_bundle_is_made_of_it(imported: Path, bmodel: Path) -> None:
+    bundle = Bundle.open(imported)
     manifest = bundle.manifest
     assert (manifest.layout, manifest.sampling, manifest.context) == ("wizardcoder-tpu", False, CONTEXT)
     assert (manifest.architecture.hidden, manifest.architecture.head_dim) == (HIDDEN, HIDDEN // HEADS)
     assert "### Instruction:" in manifest.chat_template
     assert bundle.device_bytes == read_model(bmodel).device_bytes
+
+
+def test_the_daemon_serves_it_greedily(imported: Path, checkpoint: Path, tmp_path: Path) -> None:
+    with simulated_daemon(imported, tmp_path, require_onnx_frontend().simulator) as daemon:
+        assert not daemon.stub.GetModel(wire.GetModelRequest(), timeout=PATIENCE).sampling
+        assert answer_ids(daemon, PROMPT, 3) == ReferenceModel(checkpoint).greedy(PROMPT, 3)
+        for options in (
+            wire.GenerateRequest(sampling=wire.SamplingOptions(temperature=0.5)),
+            wire.GenerateRequest(response=wire.ResponseOptions(logprobs=True)),
+        ):
+            options.token_ids.ids.extend(PROMPT)
+            with pytest.raises(grpc.RpcError) as caught:
+                ask(daemon.stub, options)
+            failure = Failure.of(caught.value)
+            assert failure.code == grpc.StatusCode.FAILED_PRECONDITION
+            assert failure.reason == "wizardtpud/GREEDY_ONLY"
+
+
+def test_sail_cannot_run_it(imported: Path) -> None:
+    line = refused(imported, "--device", "sail")
+    assert "in the layout wizardcoder-tpu, which sophon-sail cannot run; use --device bmrt" in line
 
 
 def test_networks_stages_and_types_are_the_published_ones(bmodel: Path) -> None:

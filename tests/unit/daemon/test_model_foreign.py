@@ -30,7 +30,7 @@ from tests.support.foreign_model import (
     write_foreign_model,
 )
 from tests.support.tampering import cut
-from tests.support.tiny_bmodel import FLOAT32, TinyNet, write_tiny_bmodel
+from tests.support.tiny_bmodel import FLOAT32, INT8, TinyNet, write_tiny_bmodel
 
 BMODEL = "qwen_w4f16_seq32_bm1684x.bmodel"
 Change = Callable[[Path], object]
@@ -163,12 +163,15 @@ class TestChatTemplate:
         )
 
 
-def without(name: str) -> list[TinyNet]:
-    return [net for net in llm_convert_nets() if net.name != name]
+SAMPLING, HISTORY = llm_convert_nets(sampling=True), llm_convert_nets(history=True)
 
 
-def changed(name: str, **fields: Any) -> list[TinyNet]:
-    return [replace(net, **fields) if net.name == name else net for net in llm_convert_nets()]
+def without(name: str, nets: list[TinyNet] | None = None) -> list[TinyNet]:
+    return [net for net in nets or llm_convert_nets() if net.name != name]
+
+
+def changed(name: str, nets: list[TinyNet] | None = None, **fields: Any) -> list[TinyNet]:
+    return [replace(net, **fields) if net.name == name else net for net in nets or llm_convert_nets()]
 
 
 class TestRefusedBmodels:
@@ -182,7 +185,8 @@ class TestRefusedBmodels:
                 [net for net in llm_convert_nets() if not net.name.startswith("embedding")],
                 "lacks embedding, embedding_cache (llm_convert.py leaves the embedding out with --embedding_disk)",
             ),
-            ([n for n in llm_convert_nets(history=True) if n.name != "block_kv_0"], "lacks block_kv_0"),
+            (without("block_kv_0", HISTORY), "lacks block_kv_0"),
+            (without("greedy_head", SAMPLING), "lacks greedy_head"),
             ([TinyNet("vit"), TinyNet("block_0")], "its networks (vit, block_0) are in no layout known here"),
             ([TinyNet("embedding_b1_t1")], "of wizardtpu-compile, whose manifest.json is missing"),
             (
@@ -190,13 +194,33 @@ class TestRefusedBmodels:
                 "network block_1 is (float32[1, 32, 16], int32[1, 32], float32",
             ),
             (changed("embedding", inputs={"ids": (1, 16)}), "network embedding is (int32[1, 16]) -> "),
-            (changed("lm_head", outputs={"x": (1, 400)}), "vocabulary 400 instead of 512"),
+            (
+                changed("lm_head", SAMPLING, outputs={"logits": (1, 400)}),
+                "network greedy_head is (float32[1, 512]) -> (int32[1, 1]) instead of (float32[1, 400]) -> ",
+            ),
+            (
+                changed("lm_head", SAMPLING, types={}),
+                "-> (float16[1, 512]) instead of (float16[1, 16]) -> (float32[",
+            ),
+            (changed("block_1", dynamic=True), "network block_1 is dynamic (float16[1, 32, 16], int32[1, 32], "),
+            (
+                changed("block_1", inputs={"hidden": (1, 32, 16), "position_ids": (1, 32)}),
+                "network block_1 is (float16[1, 32, 16], int32[1, 32]) -> ",
+            ),
+            (
+                changed("block_cache_1", HISTORY, more_stages=()),
+                "int32[1, 1], float16[1, 1, 1, 17], float16[1, 16, 2, 8], float16[1, 16, 2, 8]) -> ",
+            ),
+            (
+                [replace(net, float_type=INT8) for net in llm_convert_nets()],
+                "its hidden states are int8 instead of float32 or float16 or bfloat16",
+            ),
             (
                 [*without("block_1"), *changed("block_1", more_stages=[({}, {})])[5:6]],
                 "network block_1 is () -> ()",
             ),
             (
-                [n for n in wizardcoder_nets() if n.name != "lm_head"],
+                without("lm_head", wizardcoder_nets()),
                 "in the layout wizardcoder-tpu, and lacks lm_head",
             ),
             (
@@ -257,6 +281,10 @@ class TestRefusedFiles:
     )
     def test_numbers_of_another_model(self, tmp_path: Path, values: dict[str, Any], message: str) -> None:
         refused(write_foreign_model(tmp_path / "x", config={**CONFIG, **values}), message)
+
+    def test_a_vocabulary_of_another_model(self, tmp_path: Path) -> None:
+        config = {**CONFIG, "vocab_size": 400}
+        refused(write_foreign_model(tmp_path / "x", SAMPLING, config=config), "vocabulary 512 instead of 400")
 
     def test_a_config_of_another_family(self, tmp_path: Path) -> None:
         refused(

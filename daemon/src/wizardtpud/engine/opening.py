@@ -8,10 +8,10 @@ from wizardtpud.engine.forward import Forward
 from wizardtpud.engine.llm_convert.forward import LlmConvertForward
 from wizardtpud.engine.wizardcoder_tpu.forward import WizardcoderForward
 from wizardtpud.engine.wizardtpu.forward import StepForward
+from wizardtpud.model.foreign.loaded_llm_convert import LoadedLlmConvert
+from wizardtpud.model.foreign.loaded_wizardcoder import LoadedWizardcoder
 from wizardtpud.model.layout import resolve
-from wizardtpud.model.llm_convert_layout import resolve_llm_convert
 from wizardtpud.model.manifest import Manifest
-from wizardtpud.model.wizardcoder_layout import resolve_wizardcoder
 
 
 def make_engine(manifest: Manifest, runtime: Runtime, slots: int = 1) -> Engine:
@@ -25,10 +25,8 @@ def make_engine(manifest: Manifest, runtime: Runtime, slots: int = 1) -> Engine:
 
 
 def _forward(manifest: Manifest, runtime: Runtime, slots: int) -> Forward:
-    numbers, context, networks = manifest.architecture, manifest.context, runtime.networks
     if manifest.layout == "wizardcoder-tpu":
-        layout = resolve_wizardcoder(numbers, context, networks)
-        return WizardcoderForward(runtime, layout, numbers.vocabulary, slots)
+        return WizardcoderForward(runtime, LoadedWizardcoder.of(manifest, runtime.networks), slots)
     if manifest.layout == "llm-convert":
-        return LlmConvertForward(runtime, resolve_llm_convert(numbers, context, networks), slots)
-    return StepForward(runtime, resolve(manifest, networks), slots)
+        return LlmConvertForward(runtime, LoadedLlmConvert.of(manifest, runtime.networks), slots)
+    return StepForward(runtime, resolve(manifest, runtime.networks), slots)

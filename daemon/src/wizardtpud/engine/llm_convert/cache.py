@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from wizardtpud.device.runtime import Buffer, Runtime
-from wizardtpud.model.llm_convert_layout import LlmConvertLayout
+from wizardtpud.model.foreign.loaded_llm_convert import LoadedLlmConvert
 
 
 class Cache:
@@ -15,15 +15,15 @@ class Cache:
     So there is some to spare at the end, and a view of keys may reach into the values: they stay as they are.
     """
 
-    def __init__(self, runtime: Runtime, layout: LlmConvertLayout) -> None:
+    def __init__(self, runtime: Runtime, model: LoadedLlmConvert) -> None:
         """Allocates.
 
         Raises:
             DeviceError: the device has no room for it.
         """
-        self._context, self._row = layout.context, layout.row
-        rows = 2 * layout.context + (layout.chunk if layout.continues else 0)
-        self._layers = [runtime.allocate((rows, *layout.row), layout.dtype) for _ in range(layout.layers)]
+        self._context, self._row = model.context, model.row
+        rows = 2 * model.context + (model.chunk if model.continues else 0)
+        self._layers = [runtime.allocate((rows, *model.row), model.dtype) for _ in range(model.layers)]
 
     def rows(self, layer: int, first: int, count: int) -> tuple[Buffer, Buffer]:
         """Keys and values of a layer, from row `first` on: [1, count, K, D] each."""

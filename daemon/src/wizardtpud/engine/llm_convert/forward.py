@@ -16,26 +16,26 @@ from wizardtpud.engine.llm_convert.prompt_pass import PromptPass
 from wizardtpud.engine.llm_convert.token_pass import TokenPass
 from wizardtpud.engine.logits_head import LogitsHead
 from wizardtpud.engine.token_head import TokenHead
-from wizardtpud.model.llm_convert_layout import LlmConvertLayout
+from wizardtpud.model.foreign.loaded_llm_convert import LoadedLlmConvert
 
 
 class LlmConvertForward(Forward):
     """Reads a prompt as far as the networks do at once, and goes on token by token."""
 
-    def __init__(self, runtime: Runtime, layout: LlmConvertLayout, slots: int = 1) -> None:
+    def __init__(self, runtime: Runtime, model: LoadedLlmConvert, slots: int = 1) -> None:
         """Allocates the caches and binds every network of a token for every slot.
 
         Raises:
             DeviceError: the device has no room for that many slots.
         """
-        self.slots, self.context, self.vocabulary = slots, layout.context, layout.vocabulary
-        self.gives_logits = layout.gives_logits
-        self._caches = [Cache(runtime, layout) for _ in range(slots)]
-        history = find_history(runtime, layout)
-        self._chunk, self._continues = layout.chunk, history is not None
-        self._prompt = PromptPass(runtime, layout, history)
-        self._head = _head(runtime, layout)
-        passes = [TokenPass(runtime, layout, stage, self._caches) for stage in range(len(layout.histories))]
+        self.slots, self.context, self.vocabulary = slots, model.context, model.vocabulary
+        self.gives_logits = model.gives_logits
+        self._caches = [Cache(runtime, model) for _ in range(slots)]
+        history = find_history(runtime, model)
+        self._chunk, self._continues = model.chunk, history is not None
+        self._prompt = PromptPass(runtime, model, history)
+        self._head = _head(runtime, model)
+        passes = [TokenPass(runtime, model, stage, self._caches) for stage in range(len(model.histories))]
         self._tokens = [(one, self._head.bind(one.result)) for one in sorted(passes, key=lambda one: one.rows)]
 
     def read(self, slot: int, tokens: Sequence[int], cached: int) -> int:
@@ -59,5 +59,5 @@ class LlmConvertForward(Forward):
         self._caches[slot].clear()
 
 
-def _head(runtime: Runtime, layout: LlmConvertLayout) -> Head:
-    return LogitsHead(runtime, "lm_head", "greedy_head") if layout.gives_logits else TokenHead(runtime, "lm_head")
+def _head(runtime: Runtime, model: LoadedLlmConvert) -> Head:
+    return LogitsHead(runtime, "lm_head", "greedy_head") if model.gives_logits else TokenHead(runtime, "lm_head")

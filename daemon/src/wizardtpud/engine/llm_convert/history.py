@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from wizardtpud.device.runtime import Buffer, Runtime
 from wizardtpud.engine.llm_convert.cache import Cache
-from wizardtpud.model.llm_convert_layout import LlmConvertLayout
+from wizardtpud.model.foreign.loaded_llm_convert import LoadedLlmConvert
 
 _KEYS, _VALUES = 2, 3
 """Inputs of `block_kv`."""
@@ -31,10 +31,10 @@ class History:
         return filled
 
 
-def find_history(runtime: Runtime, layout: LlmConvertLayout) -> History | None:
+def find_history(runtime: Runtime, model: LoadedLlmConvert) -> History | None:
     """None where there are no such networks, or the device does not show their memory."""
     layers = []
-    for layer in range(layout.layers if layout.continues else 0):
+    for layer in range(model.layers if model.continues else 0):
         keys, values = (runtime.own_input(f"block_kv_{layer}", index) for index in (_KEYS, _VALUES))
         if keys is None or values is None:
             return None

@@ -13,7 +13,7 @@ from wizardtpud.engine.token_head import TokenHead
 from wizardtpud.engine.wizardcoder_tpu.prompt_pass import PromptPass
 from wizardtpud.engine.wizardcoder_tpu.rows import Rows
 from wizardtpud.engine.wizardcoder_tpu.token_pass import TokenPass
-from wizardtpud.model.wizardcoder_layout import WizardcoderLayout
+from wizardtpud.model.foreign.loaded_wizardcoder import LoadedWizardcoder
 
 
 class WizardcoderForward(Forward):
@@ -21,16 +21,16 @@ class WizardcoderForward(Forward):
 
     gives_logits = False
 
-    def __init__(self, runtime: Runtime, layout: WizardcoderLayout, vocabulary: int, slots: int = 1) -> None:
+    def __init__(self, runtime: Runtime, model: LoadedWizardcoder, slots: int = 1) -> None:
         """Allocates the cache and binds every network for every slot.
 
         Raises:
             DeviceError: the device has no room for that many slots.
         """
-        self.slots, self.context, self.vocabulary = slots, layout.context, vocabulary
-        self._rows = [[Rows(runtime, layout, layer) for layer in range(layout.layers)] for _ in range(slots)]
-        self._prompt = PromptPass(runtime, layout, self._rows)
-        self._token = TokenPass(runtime, layout, self._rows)
+        self.slots, self.context, self.vocabulary = slots, model.context, model.vocabulary
+        self._rows = [[Rows(runtime, model, layer) for layer in range(model.layers)] for _ in range(slots)]
+        self._prompt = PromptPass(runtime, model, self._rows)
+        self._token = TokenPass(runtime, model, self._rows)
         self._turns = [0] * slots
         self._head = TokenHead(runtime, "lm_head")
         self._last_token = self._head.bind(self._token.result)

@@ -8,24 +8,24 @@ import numpy as np
 
 from wizardtpud.device.runtime import Buffer, Runtime
 from wizardtpud.engine.wizardcoder_tpu.rows import MASKED, Rows
-from wizardtpud.model.wizardcoder_layout import WizardcoderLayout
+from wizardtpud.model.foreign.loaded_wizardcoder import LoadedWizardcoder
 
-_FLOAT, _INT = np.dtype(np.float32), np.dtype(np.int32)
+_INT32 = np.dtype(np.int32)
 
 
 class PromptPass:
     """The networks of a whole prompt, bound for every slot. The mask of the padded prompt is always the same."""
 
-    def __init__(self, runtime: Runtime, layout: WizardcoderLayout, slots: Sequence[Sequence[Rows]]) -> None:
-        context, hidden = layout.context, layout.hidden
-        self._context, self._width, self._row = context, hidden, layout.row
-        self._packed = runtime.pack([((1, context), _INT)] * 2)
+    def __init__(self, runtime: Runtime, model: LoadedWizardcoder, slots: Sequence[Sequence[Rows]]) -> None:
+        context, hidden = model.context, model.hidden
+        self._context, self._width, self._row = context, hidden, model.row
+        self._packed = runtime.pack([((1, context), _INT32)] * 2)
         self._ids, self._positions = self._packed.arrays
-        self._hidden = [runtime.allocate((1, context, hidden), _FLOAT) for _ in range(2)]
-        mask = runtime.allocate((1, 1, context, context), _FLOAT)
-        mask.write(np.triu(np.full(mask.shape, MASKED, _FLOAT), k=1))
+        self._hidden = [runtime.allocate((1, context, hidden), model.dtype) for _ in range(2)]
+        mask = runtime.allocate((1, 1, context, context), model.dtype)
+        mask.write(np.triu(np.full(mask.shape, MASKED, model.dtype), k=1))
         self._embedding = runtime.bind(
-            "embedding", self._packed.buffers, self._hidden[:1], stage=layout.embed_prompt
+            "embedding", self._packed.buffers, self._hidden[:1], stage=model.embed_prompt
         )
         self._blocks = [
             [

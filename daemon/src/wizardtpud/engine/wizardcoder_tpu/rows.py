@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from wizardtpud.device.runtime import Buffer, Launch, Runtime
-from wizardtpud.model.wizardcoder_layout import WizardcoderLayout
+from wizardtpud.model.foreign.loaded_wizardcoder import LoadedWizardcoder
 
 MASKED = -1000.0
 """Added to the attention scores of what is hidden, as these networks were compiled to be told."""
@@ -21,11 +21,10 @@ class Rows:
     so the first buffer has room for the padding behind them.
     """
 
-    def __init__(self, runtime: Runtime, layout: WizardcoderLayout, layer: int) -> None:
-        self._layout = layout
+    def __init__(self, runtime: Runtime, model: LoadedWizardcoder, layer: int) -> None:
+        self._model = model
         self._first, self._second = (
-            runtime.allocate((1, rows, layout.row), np.dtype(np.float32))
-            for rows in (2 * layout.context, layout.context + 1)
+            runtime.allocate((1, rows, model.row), model.dtype) for rows in (2 * model.context, model.context + 1)
         )
         self._runtime = runtime
         self._layer = layer
@@ -36,7 +35,7 @@ class Rows:
 
     def bind_tokens(self, hidden: Buffer, mask: Buffer, hidden_out: Buffer) -> Iterator[Launch]:
         """Reads a token: the first one after a prompt; the second, fourth ...; the third, fifth ..."""
-        context, row = self._layout.context, self._layout.row
+        context, row = self._model.context, self._model.row
         shape = (1, context, row)
         for past, target in (
             (self._first.view(shape), self._second),

@@ -8,9 +8,9 @@ import numpy as np
 
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine.wizardcoder_tpu.rows import MASKED, Rows
-from wizardtpud.model.wizardcoder_layout import WizardcoderLayout
+from wizardtpud.model.foreign.loaded_wizardcoder import LoadedWizardcoder
 
-_FLOAT, _INT = np.dtype(np.float32), np.dtype(np.int32)
+_INT32 = np.dtype(np.int32)
 
 
 class TokenPass:
@@ -20,13 +20,13 @@ class TokenPass:
         result: hidden states [1, H] of the token that was read last.
     """
 
-    def __init__(self, runtime: Runtime, layout: WizardcoderLayout, slots: Sequence[Sequence[Rows]]) -> None:
-        self._context = layout.context
-        self._packed = runtime.pack([((1, 1), _INT)] * 2 + [((1, 1, 1, layout.context + 1), _FLOAT)])
+    def __init__(self, runtime: Runtime, model: LoadedWizardcoder, slots: Sequence[Sequence[Rows]]) -> None:
+        self._context = model.context
+        self._packed = runtime.pack([((1, 1), _INT32)] * 2 + [((1, 1, 1, model.context + 1), model.dtype)])
         self._id, self._position, self._mask = self._packed.arrays
-        hidden = [runtime.allocate((1, 1, layout.hidden), _FLOAT) for _ in range(2)]
+        hidden = [runtime.allocate((1, 1, model.hidden), model.dtype) for _ in range(2)]
         *ids, mask = self._packed.buffers
-        self._embedding = runtime.bind("embedding", ids, hidden[:1], stage=layout.embed_token)
+        self._embedding = runtime.bind("embedding", ids, hidden[:1], stage=model.embed_token)
         self._turns = [
             list(
                 zip(
@@ -39,7 +39,7 @@ class TokenPass:
             )
             for layers in slots
         ]
-        self.result = hidden[layout.layers % 2].view((1, layout.hidden))
+        self.result = hidden[model.layers % 2].view((1, model.hidden))
 
     def run(self, slot: int, token: int, position: int, turn: int) -> None:
         """Reads a token into a slot that has `position` rows; `turn` counts those since the prompt, from 0."""

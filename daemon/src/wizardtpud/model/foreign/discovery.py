@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from wizardtpud.errors import BundleError
 from wizardtpud.model.bmodel.model import Model, Net
-from wizardtpud.model.foreign.layout import Dimensions, ForeignLayout, Signature
+from wizardtpud.model.foreign.layout import FLOATS, Dimensions, ForeignLayout, Signature
 from wizardtpud.model.foreign.llm_convert import LlmConvert
 from wizardtpud.model.foreign.wizardcoder import WizardcoderTpu
 from wizardtpud.model.manifest import NetworkLayout
@@ -40,9 +40,12 @@ def discover(model: Model) -> Found:
             "compile it again"
         )
     numbers = layout.dimensions(nets, layers)
+    if numbers.dtype not in FLOATS:
+        raise BundleError(f"its hidden states are {numbers.dtype} instead of {' or '.join(FLOATS)}")
     for net in nets.values():
         if net.network == net.name:  # else each of several chips has a part of it, of shapes of its own
             _check(layout, net, numbers)
+            _check_like(_first_layer(net, nets), net)
     return Found(layout.name, numbers)
 
 
@@ -88,3 +91,23 @@ def _check(layout: ForeignLayout, net: Net, numbers: Dimensions) -> None:
                 f"network {net.name} is {found} instead of {expected}, which the shapes of its other networks ask "
                 f"for in the layout {layout.name}; compile all of them at once"
             )
+
+
+def _first_layer(net: Net, nets: Mapping[str, Net]) -> Net:
+    """What the first layer has where another has this network; networks of no layer are their own."""
+    match = _BLOCK.fullmatch(net.name)
+    return nets.get(f"{net.name[: match.start(1)]}0", net) if match else net
+
+
+def _check_like(first: Net, net: Net) -> None:
+    """The engine takes all layers for what the first one is."""
+    expected, found = _form(first), _form(net)
+    if found != expected:
+        raise BundleError(
+            f"network {net.name} is {found} and {first.name} is {expected}; compile all of them at once"
+        )
+
+
+def _form(net: Net) -> str:
+    stages = " or ".join(str(Signature.of(stage)) for stage in net.stages)
+    return f"dynamic {stages}" if net.dynamic else stages

@@ -13,6 +13,8 @@ from wizardtpud.model.manifest import NetworkLayout
 
 INTEGER = "int32"
 """Type of token ids, of positions, and of the token that a head chose."""
+FLOATS = ("float32", "float16", "bfloat16")
+"""Types that hidden states may have."""
 
 Plain = tuple[str, tuple[int, ...]]
 """Type and shape of a tensor; its name is the compiler's, and tells nothing."""
@@ -83,12 +85,11 @@ class ForeignLayout(ABC):
     def signature(self, network: str, stage: Stage, numbers: Dimensions) -> Signature | None:
         """What a stage of a network must have; none if the network is not needed to serve the model."""
 
-    def missing(self, names: Iterable[str], layers: int) -> list[str]:
+    def missing(self, nets: Mapping[str, Net], layers: int) -> list[str]:
         """Networks that a model of so many layers lacks."""
-        found = set(names)
-        prefixes = [*self.blocks, *(p for p in self.optional if any(_is_block(name, p) for name in found))]
+        prefixes = [*self.blocks, *(p for p in self.optional if any(_is_block(name, p) for name in nets))]
         wanted = [*self.heads, *(f"{prefix}{layer}" for layer in range(layers) for prefix in prefixes)]
-        return [name for name in wanted if name not in found]
+        return [name for name in wanted if name not in nets]
 
 
 def shape(network: str, tensors: tuple[Tensor, ...], index: int, rank: int) -> tuple[int, ...]:

@@ -1,8 +1,22 @@
 """The layout that the vendor's `llm_convert.py` makes: keys and values apart, position ids in every layer.
 
+| network | inputs | outputs |
+|---|---|---|
+| `embedding` | ids i32 [1,T] | hidden [1,T,H] |
+| `embedding_cache` | ids i32 [1,1] | hidden [1,1,H] |
+| `block_{i}` | hidden [1,T,H], positions i32 [1,T], mask [1,1,T,T] | hidden, rows of T tokens |
+| or, dynamic: 1 to T tokens | hidden [1,T,H], positions i32 [1,T] | hidden, rows of as many |
+| `block_kv_{i}`, likewise | hidden [1,T,H], positions i32 [1,T], rows of 1 to S tokens | hidden, rows of as many |
+| `block_cache_{i}` | hidden [1,1,H], position i32 [1,1], mask [1,1,1,S+1], rows of S tokens | hidden, row |
+| `lm_head` | hidden [1,H] | token i32 [1,1], or logits f32 [1,V] |
+| `greedy_head`, if there are logits | logits f32 [1,V] | token i32 [1,1] |
+
+Rows are two tensors [1,n,K,D], keys and values. Hidden states, masks and rows are of one float type.
+
 With `--dynamic` a layer reads a prompt of any length up to its own, and has its mask within; with
 `--use_history_kv` it also reads one after a history (`block_kv`), and adds a token by the smallest of several
-stages that holds the past; with `--do_sample` the head gives logits.
+stages of `block_cache` that holds the past: others than the first are for fewer rows; with `--do_sample` the head
+gives logits.
 """
 
 from __future__ import annotations
@@ -15,6 +29,8 @@ from wizardtpud.model.bmodel.model import Net, Stage
 from wizardtpud.model.foreign.layout import INTEGER, Dimensions, ForeignLayout, Plain, Signature, shape
 from wizardtpud.model.manifest import NetworkLayout
 
+_TOKEN: Plain = (INTEGER, (1, 1))
+
 
 class LlmConvert(ForeignLayout):
     """Any number of heads of keys and values; positions are the networks' own business."""
@@ -22,6 +38,10 @@ class LlmConvert(ForeignLayout):
     name: ClassVar[NetworkLayout] = "llm-convert"
     heads: ClassVar[tuple[str, ...]] = ("embedding", "embedding_cache", "lm_head")
     optional: ClassVar[tuple[str, ...]] = ("block_kv_",)
+
+    def missing(self, nets: Mapping[str, Net], layers: int) -> list[str]:
+        chooser = ["greedy_head"] if _gives_logits(nets) and "greedy_head" not in nets else []
+        return super().missing(nets, layers) + chooser
 
     def dimensions(self, nets: Mapping[str, Net], layers: int) -> Dimensions:
         name = "block_cache_0"
@@ -32,13 +52,12 @@ class LlmConvert(ForeignLayout):
             raise BundleError(f"it was compiled for {batch} sequences at once; compile it without --batch")
         heads = (None, None) if divided else shape(name, stage.inputs, 3, rank=4)[2:]
         logits = nets["lm_head"].stages[0].outputs[:1]
-        sampled = bool(logits) and logits[0].dtype != INTEGER
         return Dimensions(
             layers=layers,
             hidden=hidden,
             kv_heads=heads[0],
             head_dim=heads[1],
-            vocabulary=shape("lm_head", logits, 0, rank=2)[1] if sampled else None,
+            vocabulary=shape("lm_head", logits, 0, rank=2)[1] if _gives_logits(nets) else None,
             context=max(shape(name, stage.inputs, 2, rank=4)[3] for stage in stages) - 1,
             chunk=shape("embedding", nets["embedding"].stages[0].inputs, 0, rank=2)[1],
             dtype=stage.inputs[0].dtype,
@@ -50,7 +69,9 @@ class LlmConvert(ForeignLayout):
         if network == "embedding_cache":
             return Signature((_ids(1),), (_hidden(numbers, 1),))
         if network == "lm_head":
-            return Signature(((numbers.dtype, (1, numbers.hidden)),), (_head(stage, numbers),))
+            return Signature(((numbers.dtype, (1, numbers.hidden)),), (_head_output(numbers),))
+        if network == "greedy_head" and numbers.vocabulary is not None:
+            return Signature((_logits(numbers.vocabulary),), (_TOKEN,))
         if network.startswith("block_cache_"):
             rows = shape(network, stage.inputs, 3, rank=4)[1]
             return self._layer(numbers, 1, (_mask(numbers, 1, rows + 1), *_rows(numbers, rows)))
@@ -86,6 +107,14 @@ def _rows(numbers: Dimensions, count: int) -> tuple[Plain, Plain]:
     return rows, rows
 
 
-def _head(stage: Stage, numbers: Dimensions) -> Plain:
-    """A token, or logits of a float type."""
-    return (INTEGER, (1, 1)) if numbers.vocabulary is None else (stage.outputs[0].dtype, (1, numbers.vocabulary))
+def _gives_logits(nets: Mapping[str, Net]) -> bool:
+    outputs = nets["lm_head"].stages[0].outputs if "lm_head" in nets else ()
+    return bool(outputs) and outputs[0].dtype != INTEGER
+
+
+def _head_output(numbers: Dimensions) -> Plain:
+    return _TOKEN if numbers.vocabulary is None else _logits(numbers.vocabulary)
+
+
+def _logits(vocabulary: int) -> Plain:
+    return "float32", (1, vocabulary)

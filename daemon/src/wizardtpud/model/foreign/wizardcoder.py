@@ -1,5 +1,14 @@
 """The layout of the original WizardCoder demonstration for the BM1684X: keys and values in one row, tokens alone.
 
+| network | inputs | outputs |
+|---|---|---|
+| `embedding`, two stages: T is 1 or S | ids i32 [1,T], positions i32 [1,T] | hidden [1,T,H] |
+| `block_{i}` | hidden [1,S,H], mask [1,1,S,S] | hidden [1,S,H], rows [1,S,2D] |
+| `block_cache_{i}` | hidden [1,1,H], rows [1,S,2D], mask [1,1,1,S+1] | hidden [1,1,H], rows [1,S+1,2D] |
+| `lm_head` | hidden [1,H] | token i32 [1,1] |
+
+A row has a token's key, then its value. Everything else is of one float type, float32 in the published bmodels.
+
 Source: models/WizardCoder of the public repository sophgo/LLM-TPU; `wizardtpu-compile build --layout
 wizardcoder-tpu` makes it, too.
 """
