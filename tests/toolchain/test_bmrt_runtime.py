@@ -6,11 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
+from wizardtpud.device.bmrt.runtime import _check_places
 from wizardtpud.errors import DeviceError
 
 from tests.support.doubling_network import NAME, PAST, ROWS, WIDTH, compile_doubling_network
+from tests.support.tpu_checkpoint import few_shapes
 
 HALF = np.dtype(np.float16)
 
@@ -39,3 +42,27 @@ def test_a_network_s_own_memory_is_an_input(model: Path, bmrt_library: BmrtLibra
         outputs = [runtime.allocate(buffer.shape, HALF) for buffer in (rows, history)]
         runtime.bind(NAME, [rows, history], outputs).run()
         np.testing.assert_array_equal(outputs[1].read(), np.full(history.shape, 6, HALF))
+
+
+@pytest.fixture(scope="module")
+def divided(toolchain: Toolchain, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bmodel for two devices."""
+    bundle = tmp_path_factory.mktemp("divided") / "bundle"
+    build_tpu_bundle(checkpoint, bundle, few_shapes(quantize="int8", num_device=2), toolchain.directory)
+    return bundle / "model.bmodel"
+
+
+def test_networks_for_two_devices_keep_their_tensors_on_the_first(
+    divided: Path, bmrt_library: BmrtLibrary
+) -> None:
+    """As far as the runtime tells: the simulator has one device, and cannot run them."""
+    with BmrtRuntime(divided, bmrt_library) as runtime:
+        infos = [
+            bmrt_library.bmrt.bmrt_get_network_info(runtime._runtime, name.encode()).contents
+            for name in runtime.networks
+        ]
+        for info in infos:
+            _check_places(info)
+        infos[0].output_places[1] = 1
+        with pytest.raises(DeviceError, match="has tensors on device 1 of its group"):
+            _check_places(infos[0])

@@ -119,7 +119,7 @@ class TestWithoutAnAnswer:
     def test_a_truncated_bmodel_that_the_manifest_vouches_for(self, copied: Path, toolchain: Toolchain) -> None:
         replace_file(copied, MODEL, (copied / MODEL).read_bytes()[:-5000])
         line = refused(copied, "--device", "simulator", "--library", str(toolchain.simulator))
-        assert MODEL in line
+        assert "bytes instead of" in line
 
     def test_a_network_that_is_missing(self, copied: Path) -> None:
         def rename(manifest: Any) -> None:

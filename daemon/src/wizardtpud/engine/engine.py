@@ -113,5 +113,5 @@ class Engine:
     def _choose(self, sequence: Sequence) -> Token:
         """The token to follow what was read last."""
         if sequence.sampling.greedy_on_device:
-            return Token(self._forward.likeliest())
-        return sequence.sampler.choose(self._forward.logits(), sequence.tokens)
+            return Token(self._forward.head.likeliest())
+        return sequence.sampler.choose(self._forward.head.logits(), sequence.tokens)

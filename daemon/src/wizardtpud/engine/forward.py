@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
 
-from numpy.typing import NDArray
+from wizardtpud.engine.head import Head
 
 
 class Forward(ABC):
@@ -18,13 +17,13 @@ class Forward(ABC):
         slots: how many sequences have room.
         context: how many tokens a sequence may have, prompt and answer together.
         vocabulary: token ids are below this.
-        gives_logits: whether `logits` works; else there is only `likeliest`.
+        head: tells what may follow the token that was read last.
     """
 
     slots: int
     context: int
     vocabulary: int
-    gives_logits: bool = True
+    head: Head
 
     @abstractmethod
     def read(self, slot: int, tokens: Sequence[int], cached: int) -> int:
@@ -41,19 +40,6 @@ class Forward(ABC):
         Raises:
             DeviceError: a launch failed.
         """
-
-    @abstractmethod
-    def likeliest(self) -> int:
-        """The most likely token to follow the last one that was read.
-
-        Raises:
-            DeviceError: a launch failed.
-            NotNumbersError: the logits are not numbers.
-        """
-
-    @abstractmethod
-    def logits(self) -> NDArray[Any]:
-        """The logits [vocabulary] of the token to follow the last one that was read, of any float type."""
 
     @abstractmethod
     def clear(self, slot: int) -> None:

@@ -105,7 +105,8 @@ class Device:
     def _wait(self) -> None:
         if self._launched:
             self._launched = False
-            self.library.bmlib.bm_thread_sync(self.handle)
+            for handle in self.handles:
+                self.library.bmlib.bm_thread_sync(handle)
 
     def _open(self, indices: Sequence[int]) -> None:
         count = self.library.device_count()

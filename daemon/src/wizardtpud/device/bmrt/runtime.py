@@ -56,7 +56,11 @@ class BmrtRuntime(Runtime):
             self._device.memory.take(device_bytes, model.name)
             self.telemetry = telemetry_of(devices, self._device)
             self._runtime = _load(self._device, model)
-            self.networks = {network.name: network for network in _networks(library.bmrt, self._runtime)}
+            infos = list(_infos(library.bmrt, self._runtime))
+            if len(devices) > 1:
+                for info in infos:
+                    _check_places(info)
+            self.networks = {network.name: network for network in map(_describe, infos)}
         except BaseException:
             self.close()
             raise
@@ -96,10 +100,20 @@ def _load(device: Device, model: Path) -> int:
     return runtime
 
 
-def _networks(bmrt: Any, runtime: int) -> Iterator[Network]:
+def _infos(bmrt: Any, runtime: int) -> Iterator[NetworkInfo]:
     for index in range(bmrt.bmrt_get_network_number(runtime)):
         name = bmrt.bmrt_get_network_name(runtime, index)
-        yield _describe(bmrt.bmrt_get_network_info(runtime, name).contents)
+        yield bmrt.bmrt_get_network_info(runtime, name).contents
+
+
+def _check_places(info: NetworkInfo) -> None:
+    """Sees that all tensors of a network for several devices are on the first: all memory here is there."""
+    places = [*info.input_places[: info.input_count], *info.output_places[: info.output_count]]
+    if any(places):
+        raise DeviceError(
+            f"{info.name.decode()} has tensors on device {max(places)} of its group, counted from 0, and this "
+            "daemon keeps all on the first; compile the model for one device, or with wizardtpu-compile"
+        )
 
 
 def _describe(info: NetworkInfo) -> Network:

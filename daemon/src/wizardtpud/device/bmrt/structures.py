@@ -83,6 +83,12 @@ class NetworkInfo(Structure):
         ("output_scales", POINTER(ctypes.c_float)),
         ("stage_count", ctypes.c_int),
         ("stages", POINTER(Stage)),
+        ("most_input_bytes", POINTER(ctypes.c_size_t)),
+        ("most_output_bytes", POINTER(ctypes.c_size_t)),
+        ("input_zero_points", POINTER(ctypes.c_int)),
+        ("output_zero_points", POINTER(ctypes.c_int)),
+        ("input_places", POINTER(ctypes.c_int)),
+        ("output_places", POINTER(ctypes.c_int)),
     )
 
 

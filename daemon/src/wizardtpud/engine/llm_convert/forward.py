@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine.forward import Forward
@@ -29,31 +26,24 @@ class LlmConvertForward(Forward):
             DeviceError: the device has no room for that many slots.
         """
         self.slots, self.context, self.vocabulary = slots, model.context, model.vocabulary
-        self.gives_logits = model.gives_logits
         self._caches = [Cache(runtime, model) for _ in range(slots)]
         history = find_history(runtime, model)
         self._chunk, self._continues = model.chunk, history is not None
         self._prompt = PromptPass(runtime, model, history)
-        self._head = _head(runtime, model)
+        self.head = _head(runtime, model)
         passes = [TokenPass(runtime, model, stage, self._caches) for stage in range(len(model.histories))]
-        self._tokens = [(one, self._head.bind(one.result)) for one in sorted(passes, key=lambda one: one.rows)]
+        self._tokens = [(one, self.head.bind(one.result)) for one in sorted(passes, key=lambda one: one.rows)]
 
     def read(self, slot: int, tokens: Sequence[int], cached: int) -> int:
         left = len(tokens) - cached
         if cached == 0 or (left > 1 and self._continues):
             chunk = tokens[cached : cached + self._chunk]
-            self._head.look_at(self._head.bind(self._prompt.run(self._caches[slot], chunk, cached)))
+            self.head.look_at(self.head.bind(self._prompt.run(self._caches[slot], chunk, cached)))
             return cached + len(chunk)
         step, head = next(found for found in self._tokens if found[0].rows >= cached)
         step.run(slot, tokens[cached], cached)
-        self._head.look_at(head)
+        self.head.look_at(head)
         return cached + 1
-
-    def likeliest(self) -> int:
-        return self._head.likeliest()
-
-    def logits(self) -> NDArray[Any]:
-        return self._head.logits()
 
     def clear(self, slot: int) -> None:
         self._caches[slot].clear()

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine.forward import Forward
@@ -19,8 +16,6 @@ from wizardtpud.model.foreign.loaded_wizardcoder import LoadedWizardcoder
 class WizardcoderForward(Forward):
     """Reads a prompt in one step, padded to the context, and goes on token by token. Greedy only."""
 
-    gives_logits = False
-
     def __init__(self, runtime: Runtime, model: LoadedWizardcoder, slots: int = 1) -> None:
         """Allocates the cache and binds every network for every slot.
 
@@ -32,24 +27,18 @@ class WizardcoderForward(Forward):
         self._prompt = PromptPass(runtime, model, self._rows)
         self._token = TokenPass(runtime, model, self._rows)
         self._turns = [0] * slots
-        self._head = TokenHead(runtime, "lm_head")
-        self._last_token = self._head.bind(self._token.result)
+        self.head = TokenHead(runtime, "lm_head")
+        self._last_token = self.head.bind(self._token.result)
 
     def read(self, slot: int, tokens: Sequence[int], cached: int) -> int:
         if cached == 0:
-            self._head.look_at(self._head.bind(self._prompt.run(slot, tokens)))
+            self.head.look_at(self.head.bind(self._prompt.run(slot, tokens)))
             self._turns[slot] = 0
             return len(tokens)
         self._token.run(slot, tokens[cached], cached, self._turns[slot])
         self._turns[slot] += 1
-        self._head.look_at(self._last_token)
+        self.head.look_at(self._last_token)
         return cached + 1
-
-    def likeliest(self) -> int:
-        return self._head.likeliest()
-
-    def logits(self) -> NDArray[Any]:
-        return self._head.logits()
 
     def clear(self, slot: int) -> None:
         for rows in self._rows[slot]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-from numpy.typing import NDArray
 
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.engine.forward import Forward
@@ -33,7 +30,7 @@ class StepForward(Forward):
         self._cache = KvCache(runtime, layout, slots)
         self._steps = {n.tokens: Step(runtime, layout, n, self._cache) for n in single}
         self._plan = PrefillPlan(_step_costs(single, layout.context), layout.context)
-        self._head = LogitsHead(runtime, single[0].lm_head, single[0].greedy_head)
+        self.head = LogitsHead(runtime, single[0].lm_head, single[0].greedy_head)
         self._places: dict[tuple[int, int], Bound] = {}
 
     def read(self, slot: int, tokens: Sequence[int], cached: int) -> int:
@@ -45,12 +42,6 @@ class StepForward(Forward):
         self._look_at(step, len(ids) - 1)
         return start + len(ids)
 
-    def likeliest(self) -> int:
-        return self._head.likeliest()
-
-    def logits(self) -> NDArray[Any]:
-        return self._head.logits()
-
     def clear(self, slot: int) -> None:
         self._cache.clear(slot)
 
@@ -58,8 +49,8 @@ class StepForward(Forward):
         """Lets the head look at token `index` of a step; it is bound once for each place that a token may have."""
         place = (step.tokens, index)
         if place not in self._places:
-            self._places[place] = self._head.bind(step.hidden_states(index))
-        self._head.look_at(self._places[place])
+            self._places[place] = self.head.bind(step.hidden_states(index))
+        self.head.look_at(self._places[place])
 
 
 def _step_costs(networks: Sequence[StepNetworks], context: int) -> dict[int, float]:
