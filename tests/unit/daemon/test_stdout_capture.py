@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,9 +23,9 @@ library.puts(b"[BMRT][launch:1] FATAL:the last words")
 LAST = {"level": "error", "message": "the device's library says", "text": "[BMRT][launch:1] FATAL:the last words"}
 
 
-def run(ending: str) -> tuple[int, list[dict[str, Any]]]:
+def run(ending: str, *options: str) -> tuple[int, list[dict[str, Any]]]:
     """The exit code of a process that prints and ends, and what is in its log when the reader is gone, too."""
-    command = [sys.executable, "-c", PROGRAM + ending]
+    command = [sys.executable, *options, "-c", PROGRAM + ending]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert ended.stdout == ""
     return ended.returncode, [json.loads(line) for line in ended.stderr.splitlines()]
@@ -51,6 +52,16 @@ def test_the_last_words_are_logged(ending: str, code: int) -> None:
     first, last = records
     assert (first["level"], first["text"]) == ("debug", "begin to cmodel init...")
     assert without_time(last) == LAST
+
+
+def test_modules_of_the_working_directory_are_not_the_reader_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "logging.py").write_text("raise SystemExit('mine')")
+    _, records = run("", "-I")
+
+    assert without_time(records[-1]) == LAST
 
 
 def test_a_line_that_is_not_finished() -> None:

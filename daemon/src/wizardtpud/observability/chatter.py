@@ -35,7 +35,7 @@ def level_of(line: str) -> str:
 
 
 class Chatter:
-    """Logs lines. Of equal ones the first is logged, and every few seconds how often it came again."""
+    """Logs lines. Of equal ones the first is logged, and some time later how often it came again."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock

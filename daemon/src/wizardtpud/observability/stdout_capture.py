@@ -26,7 +26,7 @@ def capture_stdout(level: str, style: Literal["text", "json"]) -> None:
     source, target = os.pipe()
     os.posix_spawn(
         sys.executable,
-        [sys.executable, "-m", _READER, level, style],
+        [sys.executable, "-I", "-m", _READER, level, style],  # nothing of the working directory is imported
         os.environ,
         file_actions=[
             (os.POSIX_SPAWN_DUP2, source, _STDIN),
