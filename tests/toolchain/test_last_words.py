@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
-from wizardtpud.device.bmrt.memory_budget import MemoryBudget
+from wizardtpud.device.vendor.memory_budget import MemoryBudget
 from wizardtpud.observability.stdout_capture import capture_stdout
 
 capture_stdout("debug", "json")

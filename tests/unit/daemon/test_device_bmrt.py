@@ -12,9 +12,9 @@ from pathlib import Path
 import ml_dtypes
 import numpy as np
 import pytest
-from wizardtpud.device.bmrt.dtypes import code_of, dtype_of
 from wizardtpud.device.bmrt.library import BmrtLibrary
 from wizardtpud.device.bmrt.structures import Memory, Shape, Tensor
+from wizardtpud.device.vendor.dtypes import code_of, dtype_of
 from wizardtpud.errors import DeviceError
 
 NATIVE = Path(_ctypes.__file__)

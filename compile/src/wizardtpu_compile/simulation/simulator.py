@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from wizardtpud.device.bmrt.library import SIMULATOR_NAME
 from wizardtpud.device.choice import DeviceKind
+from wizardtpud.device.vendor.simulator import SIMULATOR_NAME
 
 from wizardtpu_compile.errors import VerificationError
 from wizardtpu_compile.simulation.job import JOB_NAME, GreedyJob, Job, NetworkJob

@@ -8,10 +8,11 @@ from contextlib import ExitStack, suppress
 from typing import Any
 from weakref import finalize
 
-from wizardtpud.device.bmrt.floating_point import kept_arithmetic
+from wizardtpud.device.bmrt.free_memory import free_memory
 from wizardtpud.device.bmrt.library import BmrtLibrary
-from wizardtpud.device.bmrt.memory_budget import MemoryBudget, free_memory
 from wizardtpud.device.bmrt.structures import Memory
+from wizardtpud.device.vendor.floating_point import kept_arithmetic
+from wizardtpud.device.vendor.memory_budget import MemoryBudget
 from wizardtpud.errors import DeviceError
 
 _LARGEST = 2**32 - 1  # the runtime counts bytes in 32 bits

@@ -9,10 +9,10 @@ from typing import Any
 
 from wizardtpud.device.bmrt.buffer import BmrtBuffer
 from wizardtpud.device.bmrt.device import Device
-from wizardtpud.device.bmrt.dtypes import code_of
 from wizardtpud.device.bmrt.structures import Shape, Tensor
 from wizardtpud.device.checks import check_number, misfit
 from wizardtpud.device.runtime import Buffer, Launch, Network, TensorSpec
+from wizardtpud.device.vendor.dtypes import code_of
 from wizardtpud.errors import DeviceError
 
 

@@ -10,13 +10,14 @@ import numpy as np
 
 from wizardtpud.device.bmrt.buffer import BmrtBuffer, BmrtPacked
 from wizardtpud.device.bmrt.device import Device
-from wizardtpud.device.bmrt.dtypes import dtype_of
 from wizardtpud.device.bmrt.launch import BmrtLaunch
 from wizardtpud.device.bmrt.library import BmrtLibrary
+from wizardtpud.device.bmrt.readings import readings_of
 from wizardtpud.device.bmrt.structures import Memory, NetworkInfo
 from wizardtpud.device.checks import check_network
 from wizardtpud.device.runtime import Buffer, Launch, Network, Packed, Runtime, Stage, TensorSpec
-from wizardtpud.device.telemetry.bmlib import telemetry_of
+from wizardtpud.device.telemetry import telemetry_of
+from wizardtpud.device.vendor.dtypes import dtype_of
 from wizardtpud.errors import DeviceError
 
 _SHARE_MEMORY = 1
@@ -54,7 +55,7 @@ class BmrtRuntime(Runtime):
         self._device = Device(library, devices)
         try:
             self._device.memory.take(device_bytes, model.name)
-            self.telemetry = telemetry_of(devices, self._device)
+            self.telemetry = telemetry_of(devices, readings_of(devices, self._device))
             self._runtime = _load(self._device, model)
             infos = list(_infos(library.bmrt, self._runtime))
             if len(devices) > 1:

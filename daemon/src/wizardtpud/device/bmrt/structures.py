@@ -90,24 +90,3 @@ class NetworkInfo(Structure):
         ("input_places", POINTER(ctypes.c_int)),
         ("output_places", POINTER(ctypes.c_int)),
     )
-
-
-class _HeapStat(Structure):
-    """struct bm_heap_stat, in MiB."""
-
-    _fields_ = (("total", ctypes.c_uint), ("available", ctypes.c_uint), ("used", ctypes.c_uint))
-
-
-class DeviceStat(Structure):
-    """bm_dev_stat_t: memory in MiB, utilization in percent."""
-
-    memory_total: int
-    memory_used: int
-    utilization: int
-    _fields_ = (
-        ("memory_total", ctypes.c_int),
-        ("memory_used", ctypes.c_int),
-        ("utilization", ctypes.c_int),
-        ("heap_count", ctypes.c_int),
-        ("heaps", _HeapStat * 4),
-    )

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet, finalize
 
-from wizardtpud.device.bmrt.floating_point import kept_arithmetic
-from wizardtpud.device.bmrt.memory_budget import MemoryBudget
 from wizardtpud.device.sail.library import SailLibrary
 from wizardtpud.device.sail.readings import free_memory
+from wizardtpud.device.vendor.floating_point import kept_arithmetic
+from wizardtpud.device.vendor.memory_budget import MemoryBudget
 from wizardtpud.errors import DeviceError
 
 

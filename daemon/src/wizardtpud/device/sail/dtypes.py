@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from wizardtpud.device.bmrt.dtypes import code_of, dtype_of
+from wizardtpud.device.vendor.dtypes import code_of, dtype_of
 from wizardtpud.errors import DeviceError
 
 _NAMES = (

@@ -14,7 +14,7 @@ from typing import Any
 
 from typing_extensions import Self
 
-from wizardtpud.device.bmrt.floating_point import kept_arithmetic
+from wizardtpud.device.vendor.floating_point import kept_arithmetic
 from wizardtpud.errors import DeviceError
 
 _OLDEST = (3, 9, 1)  # 3.9.0 ends the process on many errors

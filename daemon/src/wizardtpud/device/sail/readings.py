@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from wizardtpud.device.bmrt.memory_budget import simulated_memory
 from wizardtpud.device.sail.library import SailLibrary
 from wizardtpud.device.telemetry import DeviceReading, Telemetry, plausible
 from wizardtpud.device.telemetry.file_readings import find_files
+from wizardtpud.device.vendor.simulator import simulated_memory
 
 _MIB = 2**20
 _ROOT = Path("/")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from ctypes import c_float, c_int, c_uint
-from pathlib import Path
+from collections.abc import Callable
+from ctypes import c_float, c_int, c_uint, c_void_p
 from typing import Any, TypeVar
+from weakref import finalize
 
-from wizardtpud.device.bmrt.device import Device
-from wizardtpud.device.bmrt.structures import DeviceStat
 from wizardtpud.device.telemetry import plausible
-from wizardtpud.device.telemetry.file_readings import find_files
-from wizardtpud.device.telemetry.telemetry import Telemetry
+from wizardtpud.device.vendor.bmlib import DeviceStat
 from wizardtpud.errors import DeviceError
 from wizardtpud.observability.device_reading import DeviceReading
 
@@ -33,17 +30,19 @@ class BmlibReadings:
 
     Args:
         device: its number.
-        opened: the devices opened together with it.
-        place: its place among them.
+        bmlib: the library, declared.
+        handle: of the device, open.
+        close: what closes it.
     """
 
-    def __init__(self, device: int, opened: Device, place: int = 0) -> None:
+    def __init__(self, device: int, bmlib: Any, handle: c_void_p | int | None, close: finalize[..., Any]) -> None:
         self._device = device
-        self._opened = opened
-        self._place = place
+        self._bmlib = bmlib
+        self._handle = handle
+        self._close = close
 
     def read(self) -> DeviceReading:
-        if not self._opened.close.alive:
+        if not self._close.alive:
             return DeviceReading(self._device)
         stat = self._ask("bm_get_stat", DeviceStat) or _NO_STAT
         total, used = plausible.memory(stat.memory_total * _MIB, stat.memory_used * _MIB)
@@ -69,35 +68,19 @@ class BmlibReadings:
 
     def _ask(self, function: str, kind: Any) -> Any:
         """What a function writes where its second argument points; None if it is not there, or fails."""
-        ask, answer = getattr(self._opened.library.bmlib, function, None), kind()
+        ask, answer = getattr(self._bmlib, function, None), kind()
         if ask is None:
             return None
         try:
-            ask(self._opened.handles[self._place], answer)
+            ask(self._handle, answer)
         except DeviceError:
             return None
         return answer
 
     def _library_version(self) -> str | None:
-        tell = getattr(self._opened.library.bmlib, "libbmlib_version", None)
+        tell = getattr(self._bmlib, "libbmlib_version", None)
         match = _BUILD.match((tell() or b"").decode("ascii", errors="replace")) if tell else None
         return f"libbmlib {match[1]} ({match[2]})" if match else None
-
-
-def telemetry_of(devices: Sequence[int], opened: Device, root: Path = Path("/")) -> tuple[Telemetry, ...]:
-    """The telemetry of devices that were opened together.
-
-    Args:
-        devices: their numbers.
-        opened: the devices, in the same order.
-        root: of the file system with `proc` and `sys`.
-    """
-    if opened.library.simulated:
-        return tuple(Telemetry(device) for device in devices)
-    return tuple(
-        Telemetry(device, find_files(device, root), BmlibReadings(device, opened, place))
-        for place, device in enumerate(devices)
-    )
 
 
 def _driver_version(packed: int) -> str | None:

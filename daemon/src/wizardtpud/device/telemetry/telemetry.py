@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 
-from wizardtpud.device.telemetry.file_readings import FileReadings
+from wizardtpud.device.telemetry.file_readings import FileReadings, find_files
 from wizardtpud.device.telemetry.library_readings import LibraryReadings
 from wizardtpud.observability.device_reading import DeviceReading
 
@@ -54,3 +55,19 @@ class Telemetry:
     def fault(self) -> bool:
         """Whether the device, by what is known, is not to be trusted any more. Quick enough for every step."""
         return bool(self._latest.fault or (self._files is not None and self._files.fault()))
+
+
+def telemetry_of(
+    devices: Sequence[int], readings: Mapping[int, LibraryReadings], root: Path = Path("/")
+) -> tuple[Telemetry, ...]:
+    """The telemetry of devices.
+
+    Args:
+        devices: their numbers.
+        readings: of their library, by their numbers; simulated devices have none.
+        root: of the file system with `proc` and `sys`.
+    """
+    return tuple(
+        Telemetry(device, find_files(device, root), readings[device]) if device in readings else Telemetry(device)
+        for device in devices
+    )
