@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-import wizardtpud.device.sail.library
 from wizardtpud.device.sail import SailLibrary
 
+DEVICES_VARIABLE = "SAIL_STANDIN_DEVICES"
 _STANDIN = Path(__file__).parent / "sail_standin"
 
 
 def standin_environment(simulator: Path, devices: int = 1) -> dict[str, str]:
     """What a process must find in its environment to have it.
 
-    `simulator` is the directory of the simulator's libraries, `devices` how many there seem to be.
+    `simulator` is the directory of the simulator's libraries, `devices` how many it knows.
     """
     return {
         "PYTHONPATH": str(_STANDIN),
         "SAIL_STANDIN_SIMULATOR": str(simulator),
-        "SAIL_STANDIN_DEVICES": str(devices),
+        DEVICES_VARIABLE: str(devices),
     }
 
 
@@ -30,10 +32,26 @@ def load_standin(simulator: Path, devices: int = 1) -> SailLibrary:
         for name, value in standin_environment(simulator, devices).items():
             patch.setenv(name, value)
         patch.syspath_prepend(_STANDIN)
-        patch.setattr(
-            wizardtpud.device.sail.library, "count_devices", wizardtpud.device.sail.library.count_devices
-        )
         library = SailLibrary.load()
     for name in [name for name in sys.modules if name.partition(".")[0] == "sophon"]:
         del sys.modules[name]
-    return library
+    return with_devices(library, devices)
+
+
+def with_devices(library: SailLibrary, count: int) -> SailLibrary:
+    """It, with so many devices, all of which are the one that its libbmlib knows."""
+    return replace(library, device_count=count, bmlib=_OneForAll(library.bmlib))
+
+
+class _OneForAll:
+    """A libbmlib that opens device 0, whichever is asked for."""
+
+    def __init__(self, bmlib: Any) -> None:
+        self._bmlib = bmlib
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bmlib, name)
+
+    def bm_dev_request(self, handle: Any, index: int) -> None:
+        del index
+        self._bmlib.bm_dev_request(handle, 0)

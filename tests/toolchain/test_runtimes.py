@@ -376,6 +376,37 @@ launch.run()
 KEPT = "import ctypes\nctypes.pythonapi.Py_IncRef(ctypes.py_object((runtime, buffers, launch)))"
 """Something refers to all of it when the interpreter is gone."""
 
+CLOSED = "cmodel_deinit complete"
+"""What the simulator says when all that was opened has been closed."""
+
+REFUSED = """
+import ctypes
+import sys
+from pathlib import Path
+from wizardtpud.errors import DeviceError
+sys.modules["ml_dtypes"] = None
+try:
+    BEGINNING
+except DeviceError as error:
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(error))
+    sys.exit(str(error))
+"""
+"""The error, and with it what its traceback refers to, is still there when the interpreter is gone."""
+
+
+def in_process(
+    program: str, toolchain: Toolchain, model: Path, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a program that is given the simulator and the model."""
+    return subprocess.run(
+        [sys.executable, "-c", program, str(toolchain.simulator), str(model)],
+        env=os.environ | standin_environment(toolchain.simulator) | variables,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
 
 class TestProcesses:
     @pytest.fixture
@@ -384,11 +415,7 @@ class TestProcesses:
 
         def run(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
             code = "import sys\nfrom pathlib import Path\n" + BEGINNINGS[implementation] + program
-            command = [sys.executable, "-c", code, str(toolchain.simulator), str(model)]
-            environment = os.environ | standin_environment(toolchain.simulator) | variables
-            return subprocess.run(
-                command, env=environment, capture_output=True, text=True, timeout=120, check=False
-            )
+            return in_process(code, toolchain, model, **variables)
 
         return run
 
@@ -405,7 +432,17 @@ class TestProcesses:
         process = run(PROGRAM + ending)
         assert process.returncode == code, process.stdout + process.stderr
         assert "ASSERT" not in process.stdout
-        assert "cmodel_deinit complete" in process.stdout  # what the simulator says when it has been closed
+        assert CLOSED in process.stdout
+
+    def test_one_whose_model_is_refused_when_it_is_loaded_ends_well(
+        self, implementation: str, toolchain: Toolchain, tmp_path: Path
+    ) -> None:
+        model = compile_doubling_network(toolchain, tmp_path, "bf16")
+        program = REFUSED.replace("BEGINNING", BEGINNINGS[implementation].strip().replace("\n", "\n    "))
+        process = in_process(program, toolchain, model)
+        expected = "a bfloat16 network needs ml_dtypes: pip install 'wizardtpud[tpu]'\n"
+        assert (process.returncode, process.stderr) == (1, expected)
+        assert CLOSED in process.stdout
 
     def test_one_that_asks_for_too_much_goes_on(self, run: Run) -> None:
         """The simulator would end it."""

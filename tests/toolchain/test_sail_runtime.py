@@ -9,6 +9,7 @@ import pytest
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.runtime import Runtime
 from wizardtpud.device.sail import SailLibrary, SailRuntime
+from wizardtpud.device.telemetry import DeviceReading
 from wizardtpud.errors import DeviceError
 
 from tests.support.doubling_network import NAME, PAST, ROWS, WIDTH, compile_doubling_network
@@ -51,6 +52,13 @@ def test_one_more_device_than_there_is(model: Path, two_devices: SailLibrary) ->
 def test_a_network_has_no_memory_of_its_own(model: Path, sail_library: SailLibrary) -> None:
     with SailRuntime(model, library=sail_library) as runtime:
         assert runtime.own_input(NAME, 1) is None
+
+
+def test_a_simulated_device_tells_its_number_alone(model: Path, two_devices: SailLibrary) -> None:
+    with SailRuntime(model, [1], two_devices) as runtime:
+        (telemetry,) = runtime.telemetry
+        telemetry.refresh()
+        assert telemetry.read() == DeviceReading(1)
 
 
 def test_memory_is_freed_when_closed_whoever_still_refers_to_it(model: Path, sail_library: SailLibrary) -> None:

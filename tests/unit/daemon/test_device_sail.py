@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
+import weakref
 from enum import Enum
 from pathlib import Path
 from types import ModuleType
@@ -12,11 +14,14 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import pytest
+import wizardtpud.device.sail.device
 import wizardtpud.device.sail.library
 from wizardtpud.device.sail import SailLibrary, SailRuntime
 from wizardtpud.device.sail.dtypes import carrier_of, dtype_of_sail, sail_of_dtype
+from wizardtpud.device.telemetry import DeviceReading
 from wizardtpud.errors import DeviceError
 
+MIB = 2**20
 ERRORS = [
     "SailDeviceError",
     "SailTensorError",
@@ -41,7 +46,7 @@ DTYPES = {
 
 @pytest.fixture
 def sail(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A module with what is looked at before a device is opened."""
+    """A module for a chip with 100 MiB; that it has a libbmlib cannot be seen."""
     module: Any = ModuleType("sophon.sail")
     module.__version__ = "3.10.7"
     module.Dtype = Enum("Dtype", list(DTYPES))  # type: ignore[misc]  # its values mean nothing, as they should
@@ -49,7 +54,10 @@ def sail(monkeypatch: pytest.MonkeyPatch) -> Any:
         setattr(module, name, type(name, (Exception,), {}))
     monkeypatch.setitem(sys.modules, "sophon", ModuleType("sophon"))
     monkeypatch.setitem(sys.modules, "sophon.sail", module)
-    monkeypatch.setattr(wizardtpud.device.sail.library, "count_devices", lambda: 1)
+    module.get_dev_stat = lambda _: [100, 0, 0]
+    module.get_chip_temp = module.get_board_temp = lambda _: 50
+    module.Handle, module.EngineLLM = Handle, EmptyEngine
+    in_process(monkeypatch, bmlib=None)
     return module
 
 
@@ -57,6 +65,12 @@ def sail(monkeypatch: pytest.MonkeyPatch) -> Any:
 def bmodel(tmp_path: Path) -> Path:
     (tmp_path / "model.bmodel").touch()
     return tmp_path / "model.bmodel"
+
+
+def in_process(monkeypatch: pytest.MonkeyPatch, bmlib: Any, *, simulates: bool = False) -> None:
+    """Has the process a libbmlib, or the simulator, whatever other tests have brought into it."""
+    monkeypatch.setattr(wizardtpud.device.sail.library, "find_bmlib", lambda: bmlib)
+    monkeypatch.setattr(wizardtpud.device.sail.device, "simulates", lambda: simulates)
 
 
 def installed_as(monkeypatch: pytest.MonkeyPatch, **versions: str) -> None:
@@ -104,12 +118,121 @@ class TestLoading:
         assert SailLibrary.load().sail is sail
 
 
-def test_without_libbmlib_only_the_first_device_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise OSError(name)
+class Bmlib:
+    """A libbmlib that counts its open devices; `fails` names functions that do."""
 
-    monkeypatch.setattr(ctypes, "CDLL", missing)
-    assert wizardtpud.device.sail.library.count_devices() == 1
+    def __init__(self, *fails: str) -> None:
+        self.fails = fails
+        self.opened: list[int] = []
+
+    def bm_dev_getcount(self, count: Any) -> None:
+        self._succeed("bm_dev_getcount")
+        count.value = 2
+
+    def bm_dev_request(self, handle: Any, index: int) -> None:
+        self._succeed("bm_dev_request")
+        handle.value = index + 1
+        self.opened.append(index)
+
+    def bm_dev_free(self, handle: Any) -> None:
+        self.opened.remove(handle.value - 1)
+
+    def bm_get_stat(self, handle: Any, stat: Any) -> None:
+        assert handle.value - 1 in self.opened
+        self._succeed("bm_get_stat")
+        stat.memory_total, stat.memory_used = 300, 100
+
+    def bm_get_status(self, handle: Any, status: Any) -> None:
+        status.value = handle.value - 1  # device 1 has a fault
+
+    def _succeed(self, name: str) -> None:
+        if name in self.fails:
+            raise DeviceError(f"{name}: it failed")
+
+
+class TestLibbmlib:
+    """What it tells of the devices that sail drives."""
+
+    @pytest.mark.parametrize(("bmlib", "count"), [(None, 1), (Bmlib(), 2), (Bmlib("bm_dev_getcount"), 0)])
+    @pytest.mark.usefixtures("sail")
+    def test_how_many_there_are(self, monkeypatch: pytest.MonkeyPatch, bmlib: Any, count: int) -> None:
+        in_process(monkeypatch, bmlib)
+        assert SailLibrary.load().device_count == count
+
+    @pytest.mark.parametrize("found", [OSError("it is not there"), ModuleType("another library of that name")])
+    def test_where_it_is_not(self, monkeypatch: pytest.MonkeyPatch, found: Any) -> None:
+        def load(name: str, mode: int) -> Any:
+            assert (name, mode) == ("libbmlib.so.0", os.RTLD_NOLOAD)
+            if isinstance(found, OSError):
+                raise found
+            return found
+
+        monkeypatch.setattr(ctypes, "CDLL", load)
+        assert wizardtpud.device.sail.library.find_bmlib() is None
+
+    @pytest.mark.usefixtures("sail")
+    def test_whether_they_have_a_fault(self, bmodel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        bmlib = Bmlib()
+        in_process(monkeypatch, bmlib)
+        with SailRuntime(bmodel, [0, 1]) as runtime:
+            assert bmlib.opened == [0, 1]
+            for telemetry in runtime.telemetry:
+                telemetry.refresh()
+            assert [telemetry.fault for telemetry in runtime.telemetry] == [False, True]
+        assert bmlib.opened == []
+
+    @pytest.mark.usefixtures("sail")
+    def test_one_that_cannot_be_opened(self, bmodel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        in_process(monkeypatch, Bmlib("bm_dev_request"))
+        with pytest.raises(DeviceError, match="bm_dev_request: it failed"):
+            SailRuntime(bmodel)
+
+    def test_what_is_open_is_closed_when_the_rest_fails(
+        self, sail: Any, bmodel: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*_: object) -> None:
+            raise sail.SailEngineError("EngineLLM related error!")
+
+        bmlib, sail.EngineLLM = Bmlib(), refuse
+        in_process(monkeypatch, bmlib)
+        with pytest.raises(DeviceError, match=r"the runtime cannot load .*model\.bmodel"):
+            SailRuntime(bmodel)
+        assert bmlib.opened == []
+
+
+class TestMemory:
+    """Room for the model, seen before it is loaded: of 200 MiB by libbmlib, of 100 MiB by sail."""
+
+    @pytest.mark.parametrize(
+        ("bmlib", "free"),
+        [(Bmlib(), 200), (None, 100), (Bmlib("bm_get_stat"), None)],
+        ids=["bmlib", "sail", "none"],
+    )
+    def test_of_a_real_device(
+        self, sail: Any, bmodel: Path, monkeypatch: pytest.MonkeyPatch, bmlib: Any, free: int | None
+    ) -> None:
+        in_process(monkeypatch, bmlib)
+        SailRuntime(bmodel, device_bytes=(free or 10**6) * MIB).close()
+        sail.EngineLLM = None  # for nothing is to be loaded
+        if free is not None:
+            with pytest.raises(DeviceError, match=r"device 0 is out of memory: model\.bmodel takes"):
+                SailRuntime(bmodel, device_bytes=free * MIB + 1)
+
+    def test_of_a_simulated_device(self, sail: Any, bmodel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CMODEL_GLOBAL_MEM_SIZE", "0x6000000")
+        in_process(monkeypatch, Bmlib(), simulates=True)
+        SailRuntime(bmodel, device_bytes=15 * MIB).close()
+        sail.EngineLLM = None
+        with pytest.raises(DeviceError, match=r"device 0 is out of memory: model\.bmodel takes"):
+            SailRuntime(bmodel, device_bytes=15 * MIB + 1)
+
+    @pytest.mark.usefixtures("sail")
+    def test_a_simulated_device_tells_nothing(self, bmodel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        in_process(monkeypatch, Bmlib(), simulates=True)
+        with SailRuntime(bmodel, [1]) as runtime:
+            (telemetry,) = runtime.telemetry
+            telemetry.refresh()
+            assert telemetry.read() == DeviceReading(1)
 
 
 class TestErrors:
@@ -144,19 +267,25 @@ class TestErrors:
         with pytest.raises(DeviceError, match="cannot open device 0: init device failure"):
             SailRuntime(bmodel)
 
-    def test_no_device_memory_for_the_model(
-        self, sail: Any, bmodel: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setenv("CMODEL_GLOBAL_MEM_SIZE", "0x6000000")
-        sail.Handle = sail.EngineLLM = None  # for nothing is to be opened
-        with pytest.raises(DeviceError, match=r"device 0 is out of memory: model\.bmodel takes"):
-            SailRuntime(bmodel, device_bytes=0x6000000)
+    def test_one_for_the_model_does_not_keep_it_open(self, sail: Any, bmodel: Path) -> None:
+        """Sail closes what nothing refers to any more; when the interpreter has gone it is too late."""
+        engines: list[weakref.ref[EngineOfInt4]] = []
+
+        def load(*_: object) -> EngineOfInt4:
+            engine = EngineOfInt4()
+            engines.append(weakref.ref(engine))
+            return engine
+
+        sail.EngineLLM = load
+        with pytest.raises(DeviceError, match="tensors of BM_INT4 are not supported") as caught:
+            SailRuntime(bmodel)
+        assert [engine() for engine in engines] == [None], caught.traceback
 
     def test_no_device_memory(self, sail: Any, bmodel: Path) -> None:
         def refuse(*_: object) -> None:
             raise RuntimeError("no enough device memory")
 
-        sail.Handle, sail.EngineLLM, sail.Tensor = Handle, EmptyEngine, refuse
+        sail.Tensor = refuse
         with (
             SailRuntime(bmodel) as runtime,
             pytest.raises(DeviceError, match="cannot allocate 8 bytes of device memory: no enough"),
@@ -166,15 +295,36 @@ class TestErrors:
 
 class Handle:
     def __init__(self, number: int) -> None:
-        assert number == 0
+        assert number in (0, 1)
 
 
 class EmptyEngine:
     def __init__(self, bmodel_path: str, tpu_ids: list[int]) -> None:
-        assert (Path(bmodel_path).suffix, tpu_ids) == (".bmodel", [0])
+        assert Path(bmodel_path).suffix == ".bmodel"
+        assert set(tpu_ids) <= {0, 1}
 
     def get_graph_names(self) -> list[str]:
         return []
+
+
+class EngineOfInt4:
+    """With a network of one input, of an element type that is not supported."""
+
+    def get_graph_names(self) -> list[str]:
+        return ["network"]
+
+    def get_input_num(self, network: str) -> int:
+        return len([network])
+
+    def get_input_name(self, network: str, index: int) -> str:
+        return f"{network}_{index}"
+
+    def get_input_shape(self, network: str, index: int, stage: int) -> list[int]:
+        return [len(network), index + 1, stage + 1]
+
+    def get_input_dtype(self, network: str, index: int) -> str:
+        del network, index
+        return "BM_INT4"
 
 
 class TestElementTypes:

@@ -48,11 +48,11 @@ class SailBuffer(Buffer):
         size = prod(shape) * dtype.itemsize
         if not 0 < size <= _LARGEST:
             raise DeviceError(f"cannot allocate {size} bytes: one tensor takes 1 to {_LARGEST} bytes")
-        sail, handle = device.library.sail, device.handle
         device.memory.take(size, "a tensor")
+        sail = device.library.sail
         with device.library.translated(f"cannot allocate {size} bytes of device memory"):
             # Without host memory of its own, with device memory.
-            tensor = sail.Tensor(handle, list(shape), sail_of_dtype(sail, dtype), False, True)
+            tensor = sail.Tensor(device.handle, list(shape), sail_of_dtype(sail, dtype), False, True)
         return cls(device, tensor, shape, dtype)
 
     @property

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
+from ctypes import c_void_p
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakSet, finalize
 
 from wizardtpud.device.sail.library import SailLibrary
-from wizardtpud.device.sail.readings import free_memory
+from wizardtpud.device.sail.readings import SailReadings
+from wizardtpud.device.telemetry import LibraryReadings
+from wizardtpud.device.telemetry.bmlib import BmlibReadings
 from wizardtpud.device.vendor.floating_point import kept_arithmetic
 from wizardtpud.device.vendor.memory_budget import MemoryBudget
+from wizardtpud.device.vendor.simulator import simulated_memory, simulates
 from wizardtpud.errors import DeviceError
 
 
@@ -25,8 +30,9 @@ class Holder(Protocol):
 
 @dataclass
 class _Opened:
-    """What is open: sail closes a thing when nothing refers to it any more."""
+    """What is open: sail closes a thing when nothing refers to it any more, libbmlib when it is told to."""
 
+    asked: ExitStack = field(default_factory=ExitStack)
     handle: Any = None
     engine: Any = None
     holders: WeakSet[Any] = field(default_factory=WeakSet)
@@ -36,6 +42,7 @@ class _Opened:
             holder.release()
         self.engine = None
         self.handle = None
+        self.asked.close()
 
 
 class SailDevice:
@@ -44,8 +51,11 @@ class SailDevice:
     What is opened is closed in the reverse order, memory first: by `close`, when nothing refers to the device
     any more, or at the latest when the interpreter exits. What is still open then would end the process.
 
+    Sail's own things are never locals where something may be raised: the error's traceback would keep them open.
+
     Attributes:
         library: what drives it.
+        readings: what the devices say of themselves, by their numbers; simulated ones do not.
         memory: what is left of that of the first device, as far as it was asked for here.
         close: closes everything. Calling it again does nothing.
     """
@@ -67,11 +77,14 @@ class SailDevice:
         self._opened = _Opened()
         self.close = finalize(self, self._opened.close)
         _check_present(indices, library.device_count)
-        self.memory = MemoryBudget(indices[0], free_memory(indices[0], library))
-        self.memory.take(device_bytes, model.name)
         try:
             with kept_arithmetic():  # opening a device loads more libraries
-                self._open(indices, model)
+                readings = {index: self._ask(index) for index in indices}
+                self._open(indices[0])
+                self.readings = {} if simulates() else readings
+                self.memory = MemoryBudget(indices[0], self._free_memory(indices[0]))
+                self.memory.take(device_bytes, model.name)
+                self._load(indices, model)
         except BaseException:
             self.close()
             raise
@@ -98,15 +111,35 @@ class SailDevice:
         """Has what holds tensors release them when the device is closed."""
         self._opened.holders.add(holder)
 
-    def _open(self, indices: Sequence[int], model: Path) -> None:
-        sail = self.library.sail
-        with self.library.translated(f"cannot open device {indices[0]}"):
-            self._opened.handle = sail.Handle(indices[0])
+    def _ask(self, index: int) -> LibraryReadings:
+        """By libbmlib, for sail hands on only some of what that tells."""
+        bmlib = self.library.bmlib
+        if bmlib is None:
+            return SailReadings(index, self.library)
+        handle = c_void_p()
+        bmlib.bm_dev_request(handle, index)
+        self._opened.asked.callback(bmlib.bm_dev_free, handle)
+        return BmlibReadings(index, bmlib, handle, self.close)
+
+    def _open(self, index: int) -> None:
+        with self.library.translated(f"cannot open device {index}"):
+            self._opened.handle = self.library.sail.Handle(index)
+
+    def _free_memory(self, index: int) -> int | None:
+        """Bytes of an open device that are free; None if nobody tells."""
+        if index not in self.readings:
+            return simulated_memory()
+        reading = self.readings[index].read()
+        if reading.memory_total is None or reading.memory_used is None:
+            return None
+        return reading.memory_total - reading.memory_used
+
+    def _load(self, indices: Sequence[int], model: Path) -> None:
         with self.library.translated(
             f"the runtime cannot load {model}: it is no bmodel for this device, or is damaged; "
             "or too few files may be open at a time (LimitNOFILE=65536 is enough)"
         ):
-            self._opened.engine = sail.EngineLLM(str(model), list(indices))
+            self._opened.engine = self.library.sail.EngineLLM(str(model), list(indices))
 
     def _still_open(self, thing: Any) -> Any:
         if not self.close.alive:

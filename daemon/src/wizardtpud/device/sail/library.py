@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import Any
 
 from typing_extensions import Self
 
+from wizardtpud.device.vendor.bmlib import BMLIB, declare_devices, device_count
 from wizardtpud.device.vendor.floating_point import kept_arithmetic
 from wizardtpud.errors import DeviceError
 
@@ -40,12 +42,14 @@ class SailLibrary:
     Attributes:
         sail: the module itself.
         version: such as "3.10.7"; None if it cannot be told.
+        bmlib: the libbmlib that it has brought into the process, declared; None if that cannot be found.
         device_count: how many devices there are; they are counted from 0.
         errors: what its functions raise.
     """
 
     sail: Any
     version: str | None
+    bmlib: Any
     device_count: int
     errors: tuple[type[Exception], ...]
 
@@ -62,7 +66,8 @@ class SailLibrary:
         _check_version(version)
         own = (getattr(sail, name) for name in _ERRORS)
         # A lack of device memory is a RuntimeError, an unknown network or stage an IndexError.
-        return cls(sail, version, count_devices(), (*own, RuntimeError, IndexError))
+        bmlib = find_bmlib()
+        return cls(sail, version, bmlib, _count_devices(bmlib), (*own, RuntimeError, IndexError))
 
     @contextmanager
     def translated(self, action: str) -> Iterator[None]:
@@ -73,14 +78,24 @@ class SailLibrary:
             raise DeviceError(f"{action}: {error}") from error
 
 
-def count_devices() -> int:
-    """The devices that libbmlib knows: sail itself ends the process if it is asked for one that is not there."""
-    count = ctypes.c_int()
+def find_bmlib() -> Any:
+    """The libbmlib of this process, declared; None if it has none of that name, or another one."""
     try:
-        bmlib = ctypes.CDLL("libbmlib.so.0")  # the one that sail has brought into the process
-    except OSError:
+        bmlib = ctypes.CDLL(BMLIB, mode=os.RTLD_NOLOAD)
+        declare_devices(bmlib)
+    except (OSError, AttributeError):
+        return None
+    return bmlib
+
+
+def _count_devices(bmlib: Any) -> int:
+    """Sail itself ends the process if it is asked for a device that is not there."""
+    if bmlib is None:
         return 1  # a machine for sail has a first device; of more nothing is known
-    return 0 if bmlib.bm_dev_getcount(ctypes.byref(count)) else count.value
+    try:
+        return device_count(bmlib)
+    except DeviceError:
+        return 0
 
 
 def _import() -> Any:

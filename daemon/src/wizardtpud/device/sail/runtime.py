@@ -16,7 +16,7 @@ from wizardtpud.device.sail.device import SailDevice
 from wizardtpud.device.sail.dtypes import dtype_of_sail
 from wizardtpud.device.sail.launch import SailLaunch
 from wizardtpud.device.sail.library import SailLibrary
-from wizardtpud.device.sail.readings import telemetry_of
+from wizardtpud.device.telemetry import telemetry_of
 from wizardtpud.errors import DeviceError
 
 
@@ -51,10 +51,10 @@ class SailRuntime(Runtime):
             raise DeviceError(f"there is no file {model}")
         library = library or SailLibrary.load()
         self._device = SailDevice(library, devices, model, device_bytes)
-        self.telemetry = telemetry_of(devices, library)
+        self.telemetry = telemetry_of(devices, self._device.readings)
         try:
             with library.translated(f"cannot read the networks of {model}"):
-                self.networks = {network.name: network for network in _networks(library, self._device.engine)}
+                self.networks = {network.name: network for network in _networks(self._device)}
         except BaseException:
             self.close()
             raise
@@ -74,36 +74,39 @@ class SailRuntime(Runtime):
         self._device.close()
 
 
-def _networks(library: SailLibrary, engine: Any) -> Iterator[Network]:
-    for name in engine.get_graph_names():
-        first, *others = (_stage(library.sail, engine, name, stage) for stage in _stages(library, engine, name))
+# None of these has the engine as a local: an error's traceback would keep it beyond `close`, and end the process.
+
+
+def _networks(device: SailDevice) -> Iterator[Network]:
+    for name in device.engine.get_graph_names():
+        first, *others = (_stage(device, name, stage) for stage in _stages(device, name))
         yield Network(name, first.inputs, first.outputs, tuple(others))
 
 
-def _stages(library: SailLibrary, engine: Any, network: str) -> Iterator[int]:
+def _stages(device: SailDevice, network: str) -> Iterator[int]:
     """Their indices: how many there are is not told, but one that is not there has no shapes."""
     yield 0
     for stage in count(1):
         try:
-            engine.get_input_shape(network, 0, stage)
-        except library.errors:
+            device.engine.get_input_shape(network, 0, stage)
+        except device.library.errors:
             return
         yield stage
 
 
-def _stage(sail: Any, engine: Any, network: str, stage: int) -> Stage:
-    return Stage(*(_specs(sail, engine, network, side, stage) for side in ("input", "output")))
+def _stage(device: SailDevice, network: str, stage: int) -> Stage:
+    return Stage(*(_specs(device, network, side, stage) for side in ("input", "output")))
 
 
-def _specs(sail: Any, engine: Any, network: str, side: str, stage: int) -> tuple[TensorSpec, ...]:
-    number, name_of, shape_of, dtype_of = (
-        getattr(engine, f"get_{side}_{what}") for what in ("num", "name", "shape", "dtype")
-    )
+def _specs(device: SailDevice, network: str, side: str, stage: int) -> tuple[TensorSpec, ...]:
+    def ask(what: str, *arguments: int) -> Any:
+        return getattr(device.engine, f"get_{side}_{what}")(network, *arguments)
+
     return tuple(
         TensorSpec(
-            name_of(network, index),
-            tuple(shape_of(network, index, stage)),
-            dtype_of_sail(sail, dtype_of(network, index)),
+            ask("name", index),
+            tuple(ask("shape", index, stage)),
+            dtype_of_sail(device.library.sail, ask("dtype", index)),
         )
-        for index in range(number(network))
+        for index in range(ask("num"))
     )
