@@ -20,6 +20,7 @@ from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpu_compile.verification.agreement import agreement, next_logits
 from wizardtpud.device.choice import DeviceKind
+from wizardtpud.model.bundle import Bundle
 
 from tests.support import health
 from tests.support.conversation import read_until
@@ -35,7 +36,8 @@ from tests.support.tpu_checkpoint import few_shapes
 
 MODEL = "model.bmodel"
 TIE = 0.02  # what activations of 16 bits do not tell apart: logits are around 3 here
-MEMORY = 175 << 20  # bytes of a simulated device that can be had of 256 MiB
+RESERVED = 81 << 20  # bytes of a simulated device that cannot be had
+MEMORY = (256 << 20) - RESERVED  # bytes that can be had of 256 MiB
 CHATTER = "the device's library says"
 PROMPTS = [[26, 83, 209], [5], [*range(40, 60)]]  # within a step, of one token, and of several steps
 
@@ -143,6 +145,17 @@ class TestWithoutAnAnswer:
         assert f"device 0 is out of memory: {what}" in line
         assert "use fewer slots" in line
 
+    def test_scratch_memory_that_sail_does_not_share(
+        self, bundle: Path, toolchain: Toolchain, tmp_path: Path
+    ) -> None:
+        """A little less than all stages take: far more than the largest, which is what libbmrt needs."""
+        room = {"CMODEL_GLOBAL_MEM_SIZE": hex(RESERVED + Bundle.open(bundle).unshared_device_bytes - 1)}
+        with simulated_daemon(bundle, tmp_path, toolchain.simulator, variables=room) as daemon:
+            assert answer_ids(daemon, [5], 1)
+        where = ("--device", "sail", "--lock-directory", str(tmp_path))
+        line = refused(bundle, *where, **standin_environment(toolchain.simulator), **room)
+        assert f"device 0 is out of memory: {MODEL} takes" in line
+
     def test_a_device_that_is_not_there(self, bundle: Path, toolchain: Toolchain, tmp_path: Path) -> None:
         where = ("--library", str(toolchain.simulator), "--lock-directory", str(tmp_path), "--devices", "1")
         line = refused(bundle, "--device", "bmrt", *where)
@@ -152,7 +165,7 @@ class TestWithoutAnAnswer:
         line = refused(
             bundle,
             *("--device", "sail", "--lock-directory", str(tmp_path), "--devices", "0,1"),
-            **standin_environment(toolchain.simulator, devices=2),
+            **standin_environment(toolchain.simulator),
         )
         assert "is for 1 device and was given 2 devices (0, 1)" in line
 

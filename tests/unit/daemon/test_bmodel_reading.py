@@ -212,15 +212,15 @@ def test_networks_are_told_as_people_know_them(tmp_path: Path) -> None:
     assert (net.weights, net.instructions, net.tensors, net.scratch) == (100, 70, 4096, 8192)
 
 
-def test_memory_counts_shared_weights_once_and_the_largest_scratch(tmp_path: Path) -> None:
+def test_memory_counts_shared_weights_once_and_scratch_as_it_is_shared_or_not(tmp_path: Path) -> None:
     nets = [
         TinyNet("a", weights=b"1" * 100, instructions=b"a" * 10, scratch=1000, io_size=1),
         TinyNet("b", weights=b"1" * 100, instructions=b"a" * 20, scratch=5000, io_size=2),
         TinyNet("c", weights=b"3" * 100, instructions=b"a" * 30, scratch=3000, io_size=4, addr_mode=0),
     ]
     memory = read_model(write_tiny_bmodel(tmp_path / "x", nets)).memory()
-    assert memory == Memory(weights=200, instructions=60, tensors=3, scratch=5000)
-    assert (memory.loaded, memory.total) == (5260, 5263)
+    assert memory == Memory(weights=200, instructions=60, tensors=3, scratch=5000, unshared_scratch=9000)
+    assert (memory.loaded, memory.total, memory.unshared) == (5260, 5263, 9263)
 
 
 def test_stages_of_a_network_share_memory_for_inputs_and_outputs(tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_stages_of_a_network_share_memory_for_inputs_and_outputs(tmp_path: Path)
     shapes = {"x": (1, 4)}
     tiny = TinyNet("a", weights=b"1" * 100, instructions=b"i" * 10, io_size=64, more_stages=[(shapes, shapes)] * 2)
     memory = read_model(write_tiny_bmodel(tmp_path / "x", [tiny])).memory()
-    assert memory == Memory(weights=100, instructions=30, tensors=64, scratch=8192)
+    assert memory == Memory(weights=100, instructions=30, tensors=64, scratch=8192, unshared_scratch=3 * 8192)
 
 
 def test_a_network_on_two_devices_is_one_of_two_parts(tmp_path: Path) -> None:
@@ -241,6 +241,7 @@ def test_a_network_on_two_devices_is_one_of_two_parts(tmp_path: Path) -> None:
     assert {name: [net.name for net in parts] for name, parts in model.networks.items()} == {"a": ["a_0", "a_1"]}
     assert [model.memory(device).weights for device in (0, 1)] == [100, 150]
     assert model.device_bytes == model.memory(1).total
+    assert model.unshared_device_bytes == model.memory(1).unshared
 
 
 @pytest.mark.parametrize(

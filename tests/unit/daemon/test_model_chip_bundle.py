@@ -65,8 +65,11 @@ def test_a_bundle_that_was_made_before_there_were_layouts(tmp_path: Path) -> Non
 
 
 def test_the_manifest_tells_what_loading_takes(tmp_path: Path) -> None:
+    """If scratch memory is shared; what it takes if not, the bmodel tells."""
     content = replace(manifest(), device_bytes=12345)
-    assert Bundle.open(write_bundle(tmp_path / "bundle", content, own_nets())).device_bytes == 12345
+    bundle = Bundle.open(write_bundle(tmp_path / "bundle", content, own_nets()))
+    assert bundle.device_bytes == 12345
+    assert bundle.unshared_device_bytes == read_model(bundle.bmodel).memory().unshared
 
 
 def test_a_bundle_of_a_foreign_model(tmp_path: Path) -> None:

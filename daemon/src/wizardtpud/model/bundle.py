@@ -88,6 +88,15 @@ class Bundle:
         """
         return self.manifest.device_bytes or read_model(self.bmodel).device_bytes
 
+    @property
+    def unshared_device_bytes(self) -> int:
+        """The same, for a runtime whose networks do not share their scratch memory.
+
+        Raises:
+            BundleError: the bmodel cannot be read.
+        """
+        return read_model(self.bmodel).unshared_device_bytes
+
     def path(self, name: str) -> Path:
         """Where a file named in the manifest is."""
         return self.directory / name

@@ -123,10 +123,10 @@ def _counted(devices: int) -> str:
 
 
 def _load_on_chip(bundle: Bundle, device: DeviceKind, library: Path | None, devices: Sequence[int]) -> Runtime:
-    bmodel, device_bytes = bundle.bmodel, bundle.device_bytes
+    bmodel = bundle.bmodel
     if device == "sail":
-        return SailRuntime(bmodel, devices, device_bytes=device_bytes)
+        return SailRuntime(bmodel, devices, device_bytes=bundle.unshared_device_bytes)
     found = BmrtLibrary.load(library or (find_simulator() if device == "simulator" else CHIP))
     if device == "simulator" and not found.simulated:
         raise DeviceError(f"{found.directory} holds the libraries of a chip, not of the simulator")
-    return BmrtRuntime(bmodel, found, devices, device_bytes)
+    return BmrtRuntime(bmodel, found, devices, bundle.device_bytes)

@@ -1,8 +1,8 @@
 """The networks of a bmodel, and the memory they take on a device.
 
 The runtime allocates equal weights once, instructions for every network, one scratch memory for all of them if it
-is told to share (BM_RUNTIME_SHARE_MEM; else one for every stage), and in address mode 1 memory for the inputs and
-outputs of every network.
+is told to share (BM_RUNTIME_SHARE_MEM; else, as by sophon-sail, one for every stage), and in address mode 1 memory
+for the inputs and outputs of every network.
 """
 
 from __future__ import annotations
@@ -142,13 +142,18 @@ class Memory:
     in several networks are loaded once. A chip's runtime loads its own program besides.
 
     Attributes:
+        scratch: of the stage that takes most.
+        unshared_scratch: of all stages together.
         loaded: what the vendor's `model_tool --info` adds up.
+        total: if networks share their scratch memory.
+        unshared: if they do not.
     """
 
     weights: int
     instructions: int
     tensors: int
     scratch: int
+    unshared_scratch: int
 
     @property
     def loaded(self) -> int:
@@ -157,6 +162,10 @@ class Memory:
     @property
     def total(self) -> int:
         return self.loaded + self.tensors
+
+    @property
+    def unshared(self) -> int:
+        return self.total - self.scratch + self.unshared_scratch
 
 
 @dataclass(frozen=True)
@@ -187,6 +196,11 @@ class Model:
         """Bytes that loading takes on the device that has most to load; see `Memory`."""
         return max(self.memory(device).total for device in range(self.devices))
 
+    @property
+    def unshared_device_bytes(self) -> int:
+        """The same, if networks do not share their scratch memory."""
+        return max(self.memory(device).unshared for device in range(self.devices))
+
     def memory(self, device: int = 0) -> Memory:
         """What the networks take on a device."""
         nets = [net for net in self.nets if net.device == device]
@@ -196,6 +210,7 @@ class Model:
             instructions=sum(net.instructions for net in nets),
             tensors=sum(net.tensors for net in nets),
             scratch=max((net.scratch for net in nets), default=0),
+            unshared_scratch=sum(stage.scratch for stage in stages),
         )
 
 
