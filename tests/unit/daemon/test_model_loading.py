@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -12,6 +14,8 @@ from wizardtpud.device.choice import DeviceChoice, DeviceKind
 from wizardtpud.errors import BundleError, DeviceError
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.loading import choose_device, load
+
+from tests.support.foreign_model import CONTEXT, llm_convert_nets, write_foreign_model
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +130,46 @@ class TestChoosing:
             choose_device(foreign, "sail")
         with pytest.raises(DeviceError, match="no way to a chip: sophon-sail cannot run these networks; "):
             choose_device(foreign, None)
+
+
+class TestChoosingForALongPrompt:
+    """Of networks that go on with a prompt, which sophon-sail can read only token by token."""
+
+    @pytest.fixture(params=[True, False], ids=["goes on", "reads at once"])
+    def goes_on(self, request: pytest.FixtureRequest) -> bool:
+        return bool(request.param)
+
+    @pytest.fixture
+    def foreign(self, tmp_path: Path, goes_on: bool) -> Bundle:
+        chunk = CONTEXT // 4
+        nets = llm_convert_nets(dynamic=True, history=True, chunk=chunk) if goes_on else llm_convert_nets()
+        return Bundle.open(write_foreign_model(tmp_path / "foreign", nets))
+
+    @pytest.fixture
+    def with_sail(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = SimpleNamespace(device_count=1)
+        monkeypatch.setattr("wizardtpud.device.choice.SailLibrary.load", lambda: found)
+
+    @pytest.fixture
+    def with_bmrt(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        found = SimpleNamespace(device_count=lambda: 2)
+        monkeypatch.setattr("wizardtpud.device.choice.BmrtLibrary.load", lambda _: found)
+
+    @pytest.mark.usefixtures("with_sail", "with_bmrt")
+    def test_where_there_are_both(self, foreign: Bundle, goes_on: bool) -> None:
+        why = "sophon-sail would read long prompts token by token; the runtime in /opt/.* sees 2 devices"
+        kind, reason = ("bmrt", why) if goes_on else ("sail", "sophon-sail is installed, and sees 1 device")
+        choice = choose_device(foreign, None)
+        assert choice.kind == kind
+        assert re.fullmatch(reason, choice.reason)
+
+    @pytest.mark.usefixtures("with_sail")
+    def test_where_there_is_sail_alone(self, foreign: Bundle, goes_on: bool) -> None:
+        slow = "; long prompts are slow there, read token by token" if goes_on else ""
+        assert choose_device(foreign, None) == DeviceChoice(
+            "sail", f"sophon-sail is installed, and sees 1 device{slow}"
+        )
+
+    @pytest.mark.usefixtures("with_bmrt")
+    def test_where_there_is_the_runtime_alone(self, foreign: Bundle) -> None:
+        assert choose_device(foreign, None).kind == "bmrt"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,9 @@ from wizardtpud.device.sail.library import SailLibrary
 from wizardtpud.errors import DeviceError
 
 DeviceKind = Literal["sail", "bmrt", "simulator", "cpu"]
+
+BySail = Literal["good", "slow", "impossible"]
+"""How networks run by sophon-sail; slow are those with which it can read a long prompt only token by token."""
 
 
 @dataclass(frozen=True)
@@ -27,27 +31,33 @@ class DeviceChoice:
         return self.kind in ("sail", "bmrt")
 
 
-def choose_for_chip(library: Path | None, *, sail_fits: bool = True) -> DeviceChoice:
-    """sophon-sail where it is installed, else the vendor's runtime itself. Never the simulator, which is too slow.
+def choose_for_chip(library: Path | None, by_sail: BySail = "good") -> DeviceChoice:
+    """sophon-sail where it is installed, else the vendor's runtime itself; that first for what is slow by sail.
+
+    Never the simulator, which is too slow.
 
     Args:
         library: the directory with the runtime's libraries, if they are not where the vendor's packages put them.
-        sail_fits: whether sophon-sail can run the networks.
+        by_sail: how the networks run by sophon-sail.
 
     Raises:
         DeviceError: neither can be used; the text says why.
     """
     if library is not None:
         return DeviceChoice("bmrt", f"library names {library}")
-    if not sail_fits:
+    if by_sail == "impossible":
         return _choose_bmrt("sophon-sail cannot run these networks")
+    if by_sail == "slow":
+        with suppress(DeviceError):
+            return _choose_bmrt("sophon-sail would read long prompts token by token")
     try:
         found = SailLibrary.load()
     except DeviceError as sail_error:
         return _choose_bmrt(str(sail_error))
-    if found.device_count:
-        return DeviceChoice("sail", f"sophon-sail is installed, and sees {_devices(found.device_count)}")
-    raise DeviceError(f"sophon-sail is installed, and sees no device; {_CURE}")
+    if not found.device_count:
+        raise DeviceError(f"sophon-sail is installed, and sees no device; {_CURE}")
+    slow = "; long prompts are slow there, read token by token" if by_sail == "slow" else ""
+    return DeviceChoice("sail", f"sophon-sail is installed, and sees {_devices(found.device_count)}{slow}")
 
 
 _CURE = (

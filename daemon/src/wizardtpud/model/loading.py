@@ -7,20 +7,23 @@ from pathlib import Path
 
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
 from wizardtpud.device.bmrt.locations import CHIP, find_simulator
-from wizardtpud.device.choice import DeviceChoice, DeviceKind, choose_for_chip
+from wizardtpud.device.choice import BySail, DeviceChoice, DeviceKind, choose_for_chip
 from wizardtpud.device.onnx import OnnxNetwork, OnnxRuntime
 from wizardtpud.device.runtime import OnProgress, Runtime
 from wizardtpud.device.sail import SailRuntime
 from wizardtpud.errors import BundleError, DeviceError
+from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.manifest import NetworkEntry, Target
 
 _TARGETS: dict[DeviceKind, Target] = {"cpu": "cpu", "simulator": "bm1684x", "bmrt": "bm1684x", "sail": "bm1684x"}
 """What a bundle for a device is built for."""
 
-
 _NOT_FOR_SAIL = ("wizardcoder-tpu",)
 """Layouts whose networks must share scratch memory, for which sophon-sail has no switch."""
+
+_GOES_ON = "block_kv_0"
+"""Of the layout llm-convert: such networks read a prompt on, from memory that `SailRuntime` does not show."""
 
 
 def choose_device(bundle: Bundle, wanted: DeviceKind | None, library: Path | None = None) -> DeviceChoice:
@@ -40,7 +43,7 @@ def choose_device(bundle: Bundle, wanted: DeviceKind | None, library: Path | Non
         return DeviceChoice(wanted, "it was asked for")
     if bundle.manifest.target == "cpu":
         return DeviceChoice("cpu", "the bundle is for it")
-    return choose_for_chip(library, sail_fits=bundle.manifest.layout not in _NOT_FOR_SAIL)
+    return choose_for_chip(library, _by_sail(bundle))
 
 
 def load(
@@ -86,6 +89,13 @@ def dimensions(entry: NetworkEntry) -> dict[str, int]:
     """Sizes of the symbolic dimensions of a network's ONNX file."""
     tokens, history = entry.tokens or 1, entry.history or 0
     return {"batch": entry.batch, "tokens": tokens, "history": history, "total": history + tokens}
+
+
+def _by_sail(bundle: Bundle) -> BySail:
+    layout = bundle.manifest.layout
+    if layout in _NOT_FOR_SAIL:
+        return "impossible"
+    return "slow" if layout == "llm-convert" and _GOES_ON in read_model(bundle.bmodel).networks else "good"
 
 
 def _check_fit(bundle: Bundle, device: DeviceKind) -> None:
