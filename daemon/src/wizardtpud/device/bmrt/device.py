@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import Any
 from weakref import finalize
 
@@ -16,6 +17,13 @@ from wizardtpud.device.vendor.memory_budget import MemoryBudget
 from wizardtpud.errors import DeviceError
 
 _LARGEST = 2**32 - 1  # the runtime counts bytes in 32 bits
+
+
+@dataclass
+class _Launches:
+    """Whether there are any that nobody has waited for."""
+
+    pending: bool = False
 
 
 class Device:
@@ -41,9 +49,9 @@ class Device:
             raise DeviceError("no device is named")
         self.library = library
         self.handles = (ctypes.c_void_p * len(indices))()
-        self._launched = False
+        self._launches = _Launches()
         self._opened = ExitStack()
-        self.close = finalize(self, _close, library, self.handles, self._opened)
+        self.close = finalize(self, _close, library, self.handles, self._opened, self._launches)
         try:
             with kept_arithmetic():  # opening a device loads more libraries
                 self._open(indices)
@@ -101,11 +109,11 @@ class Device:
 
     def launched(self) -> None:
         """Takes note of a launch, which the next copy waits for. Launches themselves are done in their order."""
-        self._launched = True
+        self._launches.pending = True
 
     def _wait(self) -> None:
-        if self._launched:
-            self._launched = False
+        if self._launches.pending:
+            self._launches.pending = False
             for handle in self.handles:
                 self.library.bmlib.bm_thread_sync(handle)
 
@@ -121,9 +129,12 @@ class Device:
             self.handles[place] = handle
 
 
-def _close(library: BmrtLibrary, handles: Any, opened: ExitStack) -> None:
-    """Waits for what is still launched, whose memory is about to go, and closes everything."""
-    for handle in filter(None, handles):
+def _close(library: BmrtLibrary, handles: Any, opened: ExitStack, launches: _Launches) -> None:
+    """Waits for what is still launched, whose memory is about to go, and closes everything.
+
+    The simulator ends a process that waits in a thread which has not launched anything.
+    """
+    for handle in handles if launches.pending else ():
         with suppress(DeviceError):  # the device may be why everything is closed
             library.bmlib.bm_thread_sync(handle)
     opened.close()
