@@ -78,8 +78,9 @@ def _build(build: WideBuild) -> str:
 {table("what | measured | at most", rows)}
 
 Memory is the highest resident set of a process, as the kernel counts it. Disk was looked at twenty times a second;
-it may be 1.5 times the bundle and one layer's files. Files of the embedding are needed once, before those of the
-layers, and weigh most where there are few layers."""
+it may be 1.5 times the bundle and one layer's files. Files of the embedding are needed once, and weigh most where
+there are few layers. With enough free memory its large steps run first, side by side; otherwise small steps of the
+layers run beside them, and a layer's wall clock includes that."""
 
 
 def _extrapolation(build: WideBuild) -> str:
