@@ -122,7 +122,7 @@ def check_description(bmodel: Path, network: Network, form: WeightFormat, sizes:
 
     (net,) = read_model(bmodel).nets
     (stage,) = net.stages
-    assert (net.name, net.addr_mode, net.dynamic) == ("net", 1, False)
+    assert (net.name, net.addr_mode, net.dynamic) == ("net", 4, False)
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in stage.inputs] == described(network.inputs)
     assert [(tensor.name, tensor.dtype, tensor.shape) for tensor in stage.outputs] == described(network.outputs)
 

@@ -48,9 +48,9 @@ class TestStarCoder:
         assert contexts[512].decoding[0].slots == 1
         assert contexts[512].decoding[0].tokens_per_second >= 6.0
 
-    def test_the_context_costs_next_to_nothing(self, contexts: dict[int, ContextReport]) -> None:
+    def test_a_long_context_costs_little(self, contexts: dict[int, ContextReport]) -> None:
         short, long = (contexts[context].decoding[0].tokens_per_second for context in (512, 8192))
-        assert 0.97 * short <= long <= short
+        assert 0.94 * short <= long <= short
 
     def test_eight_slots_cost_little_more_than_one(self, contexts: dict[int, ContextReport]) -> None:
         eight = next(speed for speed in contexts[512].decoding if speed.slots == 8)
@@ -81,11 +81,9 @@ class TestStarCoder:
         assert (one.slots, eight.slots) == (1, 8)
         assert one.cache == 40 * 2 * 8192 * 128 * 2
         assert eight.cache == 8 * one.cache
-        assert one.total == one.weights + one.instructions + one.tensors + one.scratch + one.cache
+        assert one.total == one.weights + one.instructions + one.scratch + one.cache
         assert 8.9e9 < one.weights == eight.weights < 9.5e9
         assert one.bundle == one.weights + one.instructions
-        # The steps of eight slots have inputs and outputs of their own: eight histories, in each of 40 layers.
-        assert eight.tensors > one.tensors + eight.cache
 
 
 @given(st.data())
@@ -94,7 +92,7 @@ def test_longer_prompts_and_more_layers_never_take_less(data: st.DataObject) -> 
     options = EstimateOptions(
         contexts=(64,), precisions=("int4",), verify=(8,), slots=(2, 3), prefill_chunks=(16,)
     )
-    costs = {net: NetCost(data.draw(cycles), 7, 5, 3, 2) for net in options.nets(64)}
+    costs = {net: NetCost(data.draw(cycles), 7, 5, 2) for net in options.nets(64)}
     layers = data.draw(st.integers(1, 50))
 
     def context(layers: int) -> ContextReport:
@@ -120,7 +118,7 @@ def test_longer_prompts_and_more_layers_never_take_less(data: st.DataObject) -> 
 def test_a_shape_that_is_beaten_by_a_larger_one_is_told() -> None:
     options = EstimateOptions(contexts=(64,), precisions=("int4",), verify=(4, 8), slots=(2, 3), prefill_chunks=())
     slow = {"block_0_b1_t4_s64": 9_000_000, "block_0_b1_t8_s64": 5_000_000, "block_0_b2_t1_s64": 8_000_000}
-    costs = {net: NetCost(slow.get(net.name, 6_000_000), 0, 0, 0, 0) for net in options.nets(64)}
+    costs = {net: NetCost(slow.get(net.name, 6_000_000), 0, 0, 0) for net in options.nets(64)}
     context = compose("m", CONFIG, options, {"int4": costs}, "1").precisions[0].contexts[0]
     steps = [hint for hint in context.hints if "takes longer" in hint]
     assert [hint.split(" takes")[0] for hint in steps] == ["a step of 4 tokens", "a step of 2 slots"]
@@ -130,14 +128,14 @@ def test_a_shape_that_is_beaten_by_a_larger_one_is_told() -> None:
 def test_prompts_are_read_in_the_cheapest_steps() -> None:
     options = EstimateOptions(contexts=(512,), precisions=("int4",), verify=(), slots=(), prefill_chunks=(64, 256))
     slow = {"block_0_b1_t64_s512": 1_000_000, "block_0_b1_t256_s512": 8_000_000}
-    costs = {net: NetCost(slow.get(net.name, 500_000), 0, 0, 0, 0) for net in options.nets(512)}
+    costs = {net: NetCost(slow.get(net.name, 500_000), 0, 0, 0) for net in options.nets(512)}
     context = compose("m", CONFIG, options, {"int4": costs}, "1").precisions[0].contexts[0]
     assert {first.prompt: first.steps for first in context.first_token}[128] == [64, 64]
 
 
 def test_slots_that_leave_the_memory_are_told() -> None:
     options = EstimateOptions(contexts=(512,), precisions=("int4",), verify=(), slots=(2, 4), prefill_chunks=())
-    costs = {net: NetCost(1, 0, 0, 0, 14336 * 2**20 - 30_000_000) for net in options.nets(512)}
+    costs = {net: NetCost(1, 0, 0, 14336 * 2**20 - 30_000_000) for net in options.nets(512)}
     context = compose("m", CONFIG, options, {"int4": costs}, "1").precisions[0].contexts[0]
     assert [hint for hint in context.hints if hint.startswith("with 4 slots it takes 15.0 GB")]
     assert not [hint for hint in context.hints if hint.startswith("with 2 slots")]
@@ -216,12 +214,12 @@ def test_the_structure_of_the_json_output() -> None:
         "networks",
         "hints",
     }
-    assert set(context["first_token"][0]) >= {"prompt", "steps", "milliseconds", "copies_milliseconds"}
+    assert set(context["first_token"][0]) >= {"prompt", "steps", "milliseconds"}
     assert set(context["decoding"][0]) >= {"slots", "milliseconds", "tokens_per_second", "tokens_per_second_each"}
     assert set(context["verification"][0]) >= {"tokens", "milliseconds", "tokens_per_second"}
-    memory = {"slots", "bundle", "weights", "instructions", "tensors", "scratch", "cache", "total"}
+    memory = {"slots", "bundle", "weights", "instructions", "scratch", "cache", "total"}
     assert set(context["memory"][0]) >= memory
-    assert set(context["networks"][0]) >= {"name", "cycles", "weights", "instructions", "tensors", "scratch"}
+    assert set(context["networks"][0]) >= {"name", "cycles", "weights", "instructions", "scratch"}
     assert msgspec.json.decode(msgspec.json.encode(report()), type=Report) == report()
 
 

@@ -127,6 +127,52 @@ class Nest1(Table):
     inner: list[Nest2] | None = None
 
 
+@dataclass(slots=True)
+class Lists(Table):
+    first: list[U32] | None = None
+    second: list[U32] | None = None
+
+
+@dataclass(slots=True)
+class ManyLists(Table):
+    lists: list[Lists] | None = None
+
+
+def lists_of_one_vector(numbers: list[int], tables: int) -> bytes:
+    """So many `Lists`, whose fields all refer to the same vector."""
+    builder = flatbuffers.Builder()
+    builder.StartVector(4, len(numbers), 4)
+    for number in reversed(numbers):
+        builder.PrependUint32(number)
+    vector, made = builder.EndVector(), []
+    for _ in range(tables):
+        builder.StartObject(2)
+        for field in (0, 1):
+            builder.PrependUOffsetTRelativeSlot(field, vector, 0)
+        made.append(builder.EndObject())
+    builder.StartVector(4, tables, 4)
+    for table in reversed(made):
+        builder.PrependUOffsetTRelative(table)
+    outer = builder.EndVector()
+    builder.StartObject(1)
+    builder.PrependUOffsetTRelativeSlot(0, outer, 0)
+    builder.Finish(builder.EndObject())
+    return bytes(builder.Output())
+
+
+def test_a_vector_that_two_fields_refer_to_is_read_twice() -> None:
+    """So the vendor's compiler writes the relocation entries of large networks."""
+    numbers = list(range(1000))
+    buffer = lists_of_one_vector(numbers, tables=1)
+    assert len(buffer) < 4100, "the vector is there once"
+    assert decode(buffer, ManyLists) == ManyLists([Lists(numbers, numbers)])
+
+
+def test_a_vector_that_far_too_many_fields_refer_to_is_refused() -> None:
+    with pytest.raises(BmodelError, match="no readable description"):
+        decode(lists_of_one_vector(list(range(1000)), tables=10), ManyLists)
+
+
 @given(st.binary(max_size=400))
 @quick
 def test_any_bytes_give_a_description_or_an_error(content: bytes) -> None:
@@ -217,10 +263,11 @@ def test_memory_counts_shared_weights_once_and_scratch_as_it_is_shared_or_not(tm
         TinyNet("a", weights=b"1" * 100, instructions=b"a" * 10, scratch=1000, io_size=1),
         TinyNet("b", weights=b"1" * 100, instructions=b"a" * 20, scratch=5000, io_size=2),
         TinyNet("c", weights=b"3" * 100, instructions=b"a" * 30, scratch=3000, io_size=4, addr_mode=0),
+        TinyNet("d", weights=b"3" * 100, instructions=b"a" * 40, scratch=2000, io_size=8, addr_mode=4),
     ]
     memory = read_model(write_tiny_bmodel(tmp_path / "x", nets)).memory()
-    assert memory == Memory(weights=200, instructions=60, tensors=3, scratch=5000, unshared_scratch=9000)
-    assert (memory.loaded, memory.total, memory.unshared) == (5260, 5263, 9263)
+    assert memory == Memory(weights=200, instructions=100, tensors=3, scratch=5000, unshared_scratch=11000)
+    assert (memory.loaded, memory.total, memory.unshared) == (5300, 5303, 11303)
 
 
 def test_stages_of_a_network_share_memory_for_inputs_and_outputs(tmp_path: Path) -> None:

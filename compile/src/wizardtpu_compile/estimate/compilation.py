@@ -130,7 +130,7 @@ class _StepMaker:
         largest = max(map(model.memory, range(model.devices)), key=lambda memory: memory.total)
         cycles = made.cycles // model.devices  # added up over the devices, which do equal work at the same time
         weights = largest.weights + left_out
-        cost = NetCost(cycles, weights, largest.instructions, largest.tensors, largest.scratch)
+        cost = NetCost(cycles, weights, largest.instructions, largest.scratch)
         return {_COST: cost, PEAK_MEMORY: made.peak_memory}
 
     def _describe(self, role: Role) -> Network:

@@ -84,4 +84,4 @@ def _context(config: ModelConfig, options: EstimateOptions, context: int, costs:
 
 def _net(net: NetShape, costs: Costs) -> NetReport:
     cost = costs[net]
-    return NetReport(net.name, cost.cycles, cost.weights, cost.instructions, cost.tensors, cost.scratch)
+    return NetReport(net.name, cost.cycles, cost.weights, cost.instructions, cost.scratch)

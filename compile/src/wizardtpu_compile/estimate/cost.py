@@ -11,8 +11,6 @@ from wizardtpu_compile.network.description import Role
 
 CYCLES_PER_MILLISECOND = 1_000_000
 """The chip's clock is 1 GHz, and the compiler counts in its cycles."""
-COPY_RATE = 50e9
-"""Bytes a second, reading and writing each counted: what the compiler's cycle model has for its transfers."""
 
 
 @dataclass(frozen=True, order=True)
@@ -48,14 +46,12 @@ class NetCost:
         cycles: to run it once.
         weights: shared by all shapes of the same network.
         instructions: of this shape alone.
-        tensors: memory the runtime keeps for the network's inputs and outputs.
         scratch: memory for values within the network.
     """
 
     cycles: int
     weights: int
     instructions: int
-    tensors: int
     scratch: int
 
 
@@ -77,13 +73,9 @@ class StepCosts:
         """Of running the networks, blocks once for each layer."""
         return sum(self.count(net) * self.costs[net].cycles for net in nets)
 
-    def copies(self, nets: Iterable[NetShape]) -> float:
-        """Milliseconds for copying their inputs and outputs, which no cycle count holds.
-
-        A launch copies every tensor that is not where the network was compiled to have it: histories above all.
-        """
-        size = sum(self.count(net) * self.costs[net].tensors for net in nets)
-        return 2 * size / COPY_RATE * 1000
+    def milliseconds(self, nets: Iterable[NetShape]) -> float:
+        """Of the same."""
+        return self.cycles(nets) / CYCLES_PER_MILLISECOND
 
 
 def block_nets(batch: int, tokens: int, history: int) -> tuple[NetShape, ...]:

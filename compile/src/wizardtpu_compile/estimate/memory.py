@@ -22,17 +22,15 @@ def cache_bytes(config: ModelConfig, context: int) -> int:
 def memory(steps: StepCosts, nets: Sequence[NetShape], slots: int, cache: int) -> Memory:
     """Of a bundle of `nets` and so many slots, with `cache` bytes for each."""
     weights, instructions = _weights(steps, nets), _instructions(steps, nets)
-    tensors = sum(steps.count(net) * steps.costs[net].tensors for net in nets)
     scratch = max(steps.costs[net].scratch for net in nets)
     return Memory(
         slots=slots,
         bundle=weights + instructions,
         weights=weights,
         instructions=instructions,
-        tensors=tensors,
         scratch=scratch,
         cache=slots * cache,
-        total=weights + instructions + tensors + scratch + slots * cache,
+        total=weights + instructions + scratch + slots * cache,
     )
 
 

@@ -6,20 +6,16 @@ import msgspec
 
 BASIS = (
     "Estimated by the compiler's cycle model, not measured: one layer times the number of layers, embedding and "
-    "heads. Left out are the host's time, such as for launching networks, and copies between networks."
+    "heads. Left out is the host's time, such as for launching networks."
 )
 
 
 class FirstToken(msgspec.Struct, frozen=True):
-    """From a prompt of `prompt` tokens to the token after it, read in `steps`: tokens of each network run.
-
-    For `copies_milliseconds`, here and below, see `StepCosts.copies`; they are not in `milliseconds`.
-    """
+    """From a prompt of `prompt` tokens to the token after it, read in `steps`: tokens of each network run."""
 
     prompt: int
     steps: list[int]
     milliseconds: float
-    copies_milliseconds: float
 
 
 class Decoding(msgspec.Struct, frozen=True):
@@ -29,7 +25,6 @@ class Decoding(msgspec.Struct, frozen=True):
     milliseconds: float
     tokens_per_second: float
     tokens_per_second_each: float
-    copies_milliseconds: float
 
 
 class Verification(msgspec.Struct, frozen=True):
@@ -42,7 +37,6 @@ class Verification(msgspec.Struct, frozen=True):
     tokens: int
     milliseconds: float
     tokens_per_second: list[float]
-    copies_milliseconds: float
 
 
 class Memory(msgspec.Struct, frozen=True):
@@ -52,7 +46,6 @@ class Memory(msgspec.Struct, frozen=True):
         bundle: bytes of the bundle's networks on disk.
         weights: of all networks; shapes of the same network share them.
         instructions: of all shapes of all networks.
-        tensors: inputs and outputs, which the runtime keeps for each network.
         scratch: the largest memory for values within a network: networks run one after the other and share it.
         cache: keys and values of all slots.
         total: of what is on the device.
@@ -62,7 +55,6 @@ class Memory(msgspec.Struct, frozen=True):
     bundle: int
     weights: int
     instructions: int
-    tensors: int
     scratch: int
     cache: int
     total: int
@@ -75,7 +67,6 @@ class NetReport(msgspec.Struct, frozen=True):
     cycles: int
     weights: int
     instructions: int
-    tensors: int
     scratch: int
 
 

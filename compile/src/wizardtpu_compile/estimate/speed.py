@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from wizardtpud.engine.wizardtpu.prefill_plan import PrefillPlan
 
-from wizardtpu_compile.estimate.cost import CYCLES_PER_MILLISECOND, NetShape, StepCosts, block_nets, head_nets
+from wizardtpu_compile.estimate.cost import StepCosts, block_nets, head_nets
 from wizardtpu_compile.estimate.report import Decoding, FirstToken, Verification
 
 PROMPTS = (16, 64, 128, 256, 512, 1024, 2048, 4096)
@@ -26,21 +26,16 @@ def first_token(costs: StepCosts, context: int, plan: PrefillPlan, prompt: int) 
     """The time from a prompt of `prompt` tokens to the token after it."""
     steps = plan.steps(prompt)
     nets = [net for tokens in steps for net in block_nets(1, tokens, context)] + [*head_nets(1)]
-    return FirstToken(prompt, steps, *_times(costs, nets))
+    return FirstToken(prompt, steps, costs.milliseconds(nets))
 
 
 def decoding(costs: StepCosts, context: int, slots: int) -> Decoding:
     """One step that adds a token to each of `slots` sequences."""
-    time, copies = _times(costs, [*block_nets(slots, 1, context), *head_nets(slots)])
-    return Decoding(slots, time, 1000 * slots / time, 1000 / time, copies)
+    time = costs.milliseconds([*block_nets(slots, 1, context), *head_nets(slots)])
+    return Decoding(slots, time, 1000 * slots / time, 1000 / time)
 
 
 def verification(costs: StepCosts, context: int, tokens: int) -> Verification:
     """One step that checks `tokens` - 1 drafted tokens of one sequence."""
-    time, copies = _times(costs, [*block_nets(1, tokens, context), *head_nets(tokens)])
-    return Verification(tokens, time, [1000 * count / time for count in range(1, tokens + 1)], copies)
-
-
-def _times(costs: StepCosts, nets: Sequence[NetShape]) -> tuple[float, float]:
-    """Milliseconds of running networks, and of copies for them."""
-    return costs.cycles(nets) / CYCLES_PER_MILLISECOND, costs.copies(nets)
+    time = costs.milliseconds([*block_nets(1, tokens, context), *head_nets(tokens)])
+    return Verification(tokens, time, [1000 * count / time for count in range(1, tokens + 1)])

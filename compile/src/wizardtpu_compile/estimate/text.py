@@ -68,9 +68,6 @@ def _decodings(contexts: Sequence[ContextReport]) -> Iterator[str]:
     for index, first in enumerate(contexts[0].decoding):
         label = "tokens/s, one stream" if first.slots == 1 else f"tokens/s, {first.slots} slots (each)"
         yield _row(label, [_speed(context.decoding[index]) for context in contexts])
-    for index, first in enumerate(contexts[0].decoding):
-        label = f"  copies left out, {slots_text(first.slots)}"
-        yield _row(label, [f"{context.decoding[index].copies_milliseconds:.1f} ms" for context in contexts])
 
 
 def _speed(decoding: Decoding) -> str:
@@ -100,8 +97,6 @@ def _memories(contexts: Sequence[ContextReport], budget: int) -> Iterator[str]:
     yield row("bundle", lambda memory: memory.bundle)
     yield row("memory: weights", lambda memory: memory.weights)
     yield row("  instructions", lambda memory: memory.instructions)
-    for index, first in enumerate(contexts[0].memory):
-        yield row(f"  inputs, outputs, {slots_text(first.slots)}", lambda memory: memory.tensors, index)
     for index, first in enumerate(contexts[0].memory):
         yield row(f"  keys, values, {slots_text(first.slots)}", lambda memory: memory.cache, index)
     for index, first in enumerate(contexts[0].memory):

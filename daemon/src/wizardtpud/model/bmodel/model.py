@@ -88,7 +88,8 @@ class Net:
     Attributes:
         network: what the runtime calls it: `name`, unless it is divided among devices or into steps.
         device: which of the devices runs it, from 0.
-        addr_mode: 0: inputs and outputs are in the scratch memory; 1: they have memory of their own.
+        addr_mode: 0: inputs and outputs are in the scratch memory; 1 (io_alone): they have memory of their own;
+            4 (io_reloc): they are wherever a launch is told they are, so nothing is allocated for them.
         dynamic: takes any shape up to its own; interpreted on the device.
     """
 
