@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,39 +24,49 @@ SHORT = 0.02  # seconds
 LIMITS = TimeLimits(step=SHORT, load=PATIENCE)
 
 
-def test_work_that_takes_longer_than_it_may() -> None:
-    watch = DeviceWatch("device 0", LIMITS)
+class Clock:
+    """Shows what it is set to."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def watch(clock: Clock) -> DeviceWatch:
+    return DeviceWatch("device 0", TimeLimits(step=20, load=300), clock)
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("step", 20), ("load", 300)])
+def test_work_that_takes_longer_than_it_may(watch: DeviceWatch, clock: Clock, kind: str, limit: int) -> None:
     assert watch.error is None
-    with watch.step():
+    with getattr(watch, kind)():
+        clock.now += limit
         assert watch.error is None
-        time.sleep(2 * SHORT)
-        assert "a step on device 0 has not returned after 0.02 s" in str(watch.error)
-        assert "raise step_seconds" in str(watch.error)
+        clock.now += 1
+        assert f"a {kind} on device 0 has not returned after {limit} s" in str(watch.error)
+        assert f"raise {kind}_seconds" in str(watch.error)
     assert watch.error is None
 
 
-def test_loading_may_take_longer() -> None:
-    watch = DeviceWatch("device 0", TimeLimits(step=SHORT, load=10 * SHORT))
-    with watch.load():
-        time.sleep(2 * SHORT)
-        assert watch.error is None
-        time.sleep(10 * SHORT)
-        assert "raise load_seconds" in str(watch.error)
-
-
-@pytest.mark.parametrize("limits", [NO_LIMITS, TimeLimits(load=SHORT)])
-def test_a_step_may_take_any_time(limits: TimeLimits) -> None:
-    watch = DeviceWatch("device 0", limits)
+@pytest.mark.parametrize("limits", [NO_LIMITS, TimeLimits(load=1)])
+def test_a_step_may_take_any_time(limits: TimeLimits, clock: Clock) -> None:
+    watch = DeviceWatch("device 0", limits, clock)
     with watch.step():
-        time.sleep(2 * SHORT)
+        clock.now += 1e9
         assert watch.error is None
 
 
-def test_a_step_that_fails_is_over() -> None:
-    watch = DeviceWatch("device 0", LIMITS)
+def test_a_step_that_fails_is_over(watch: DeviceWatch, clock: Clock) -> None:
     with pytest.raises(KeyError), watch.step():
         raise KeyError
-    time.sleep(2 * SHORT)
+    clock.now += 1000
     assert watch.error is None
 
 

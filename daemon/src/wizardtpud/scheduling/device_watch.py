@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -35,10 +35,12 @@ class DeviceWatch:
 
     Args:
         name: of what works.
+        clock: seconds, never going backwards.
     """
 
-    def __init__(self, name: str, limits: TimeLimits = NO_LIMITS) -> None:
+    def __init__(self, name: str, limits: TimeLimits = NO_LIMITS, clock: Callable[[], float] = monotonic) -> None:
         self.limits = limits
+        self._clock = clock
         self._name = name
         self._work: tuple[str, float, float] | None = None
 
@@ -58,7 +60,7 @@ class DeviceWatch:
     def error(self) -> DeviceHungError | None:
         """What to tell, once the work under way takes longer than it may."""
         work = self._work
-        if work is None or monotonic() - work[1] <= work[2]:
+        if work is None or self._clock() - work[1] <= work[2]:
             return None
         kind, _, limit = work
         return DeviceHungError(
@@ -70,7 +72,7 @@ class DeviceWatch:
     @contextmanager
     def _span(self, kind: str, limit: float | None) -> Iterator[None]:
         if limit is not None:
-            self._work = kind, monotonic(), limit
+            self._work = kind, self._clock(), limit
         try:
             yield
         finally:
