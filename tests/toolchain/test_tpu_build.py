@@ -26,6 +26,7 @@ from wizardtpud.errors import BundleError
 from wizardtpud.model.bmodel.model import Tensor
 from wizardtpud.model.bmodel.reading import read_model
 from wizardtpud.model.bundle import Bundle
+from wizardtpud.model.loading import load
 from wizardtpud.model.manifest import Quantization
 
 from tests.support.compile_command import run_command
@@ -250,8 +251,8 @@ def test_two_devices(toolchain: Toolchain, checkpoint: Path, tmp_path: Path) -> 
     result = build_tpu_bundle(checkpoint, tmp_path / "bundle", options, toolchain.directory)
     assert result.similarity == {}
     assert result.manifest.devices == 2
-    with pytest.raises(BundleError, match="for 2 devices together"):
-        Bundle.open(tmp_path / "bundle")
+    with pytest.raises(BundleError, match="is for 2 devices and was given 1 device"):
+        load(Bundle.open(tmp_path / "bundle"), "simulator", library=toolchain.simulator)
     model = read_model(tmp_path / "bundle" / MODEL_NAME)
     assert model.devices == 2
     assert {net.device for net in model.networks["block_0_b1_t1_s32"]} == {0, 1}
