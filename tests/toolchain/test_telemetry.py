@@ -8,7 +8,6 @@ import pytest
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 from wizardtpud.device.bmrt.device import Device
 from wizardtpud.device.bmrt.library import BmrtLibrary
-from wizardtpud.device.bmrt.readings import readings_of
 from wizardtpud.device.telemetry import DeviceReading, telemetry_of
 from wizardtpud.device.telemetry.bmlib import BmlibReadings
 from wizardtpud.device.vendor.simulator import simulates
@@ -22,7 +21,7 @@ def device(toolchain: Toolchain) -> Iterator[Device]:
 
 
 def test_a_simulated_device_tells_its_number_alone(device: Device) -> None:
-    (telemetry,) = telemetry_of([0], readings_of([0], device))
+    (telemetry,) = telemetry_of([0], device.readings)
     telemetry.refresh()
     assert telemetry.read() == DeviceReading(0)
 

@@ -90,7 +90,7 @@ def built(
     assert finished.returncode == 0, finished.stderr
     said = json.loads(finished.stdout)
     assert (said["bundle"], said["target"], said["networks"]) == (str(output), "bm1684x", 18)
-    assert said["bytes"] == Bundle.open(output).size
+    assert said["bytes"] == Bundle.open(output).manifest.size
     assert said["peak_memory"] > 0
     return Built(Bundle.open(output), options, said["similarity"])
 

@@ -113,7 +113,7 @@ def test_json_result(command: Command, sound_checkpoint: Path, tmp_path: Path) -
     result = json.loads(out)
     assert code == 0
     assert result["bundle"] == str(tmp_path / "bundle")
-    assert result["bytes"] == Bundle.open(tmp_path / "bundle").size
+    assert result["bytes"] == Bundle.open(tmp_path / "bundle").manifest.size
     assert min(result["similarity"].values()) > 0.99999
 
 

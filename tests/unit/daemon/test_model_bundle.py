@@ -31,7 +31,7 @@ def test_a_sound_bundle(directory: Path) -> None:
     assert bundle.digest == hashlib.sha256((directory / "manifest.json").read_bytes()).hexdigest()
     assert bundle.tokenizer.read_bytes() == b"{}"
     assert bundle.path(BLOCK).read_bytes() == b"second block"
-    assert bundle.size == sum(map(len, CONTENTS.values()))
+    assert bundle.manifest.size == sum(map(len, CONTENTS.values()))
 
 
 def test_progress_counts_every_byte(directory: Path) -> None:
@@ -40,9 +40,9 @@ def test_progress_counts_every_byte(directory: Path) -> None:
     write_manifest(directory, manifest({**CONTENTS, BLOCK: big}))
     seen: list[tuple[int, int]] = []
     bundle = Bundle.open(directory, lambda *progress: seen.append(progress))
-    assert {total for _, total in seen} == {bundle.size}
+    assert {total for _, total in seen} == {bundle.manifest.size}
     assert [done for done, _ in seen] == sorted({done for done, _ in seen})
-    assert seen[-1][0] == bundle.size
+    assert seen[-1][0] == bundle.manifest.size
     assert len(seen) > len(CONTENTS)  # a large file reports more than once
 
 

@@ -67,7 +67,7 @@ class TestAdopted:
         assert bundle.bmodel == directory / BMODEL
         assert bundle.tokenizer == directory / "config" / "tokenizer.json"
         assert bundle.device_bytes == read_model(bundle.bmodel).device_bytes
-        assert bundle.size == bundle.bmodel.stat().st_size + bundle.tokenizer.stat().st_size
+        assert bundle.manifest.size == bundle.bmodel.stat().st_size + bundle.tokenizer.stat().st_size
 
     def test_files_beside_the_bmodel(self, tmp_path: Path) -> None:
         bundle = Bundle.open(write_foreign_model(tmp_path / "flat", beside=True))
@@ -120,7 +120,7 @@ class TestAdopted:
     def test_progress_counts_every_byte(self, directory: Path) -> None:
         seen: list[tuple[int, int]] = []
         bundle = Bundle.open(directory, lambda *progress: seen.append(progress))
-        assert seen[-1] == (bundle.size, bundle.size)
+        assert seen[-1] == (bundle.manifest.size, bundle.manifest.size)
 
 
 class TestEndOfText:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 from wizardtpud.device.bmrt.device import Device
 from wizardtpud.device.bmrt.readings import readings_of
-from wizardtpud.device.telemetry import DeviceReading, telemetry_of
+from wizardtpud.device.telemetry import DeviceReading, LibraryReadings, telemetry_of
 from wizardtpud.device.vendor.bmlib import DeviceStat, declare_telemetry
 
 from tests.support.device_files import pcie_files, write_files
@@ -81,8 +81,12 @@ def _telling(version: bytes) -> Any:
     return ctypes.cast(function, CFUNCTYPE(c_char_p))
 
 
+def readings(device: Device, *numbers: int) -> dict[int, LibraryReadings]:
+    return readings_of(numbers, device.library, device.handles, device.close)
+
+
 def reading(device: Device) -> DeviceReading:
-    return readings_of([3, 0], device)[0].read()
+    return readings(device, 3, 0)[0].read()
 
 
 def all_but(*names: str) -> DeviceReading:
@@ -160,7 +164,7 @@ def test_a_closed_device_is_not_touched() -> None:
 
 def test_files_and_library_together(tmp_path: Path) -> None:
     write_files(tmp_path, pcie_files(device=4))
-    _, telemetry = telemetry_of([3, 4], readings_of([3, 4], opened()), tmp_path)
+    _, telemetry = telemetry_of([3, 4], readings(opened(), 3, 4), tmp_path)
     telemetry.refresh()
     now = telemetry.read()
     assert (now.device, now.source) == (4, "pcie")
@@ -169,6 +173,6 @@ def test_files_and_library_together(tmp_path: Path) -> None:
 
 def test_a_simulated_device_is_not_asked_nor_taken_for_a_real_one(tmp_path: Path) -> None:
     write_files(tmp_path, pcie_files())
-    (telemetry,) = telemetry_of([0], readings_of([0], opened(simulated=True)), tmp_path)
+    (telemetry,) = telemetry_of([0], readings(opened(simulated=True), 0), tmp_path)
     telemetry.refresh()
     assert telemetry.read() == DeviceReading(0)

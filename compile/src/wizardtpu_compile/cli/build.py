@@ -87,15 +87,11 @@ def _build_bmodel(arguments: argparse.Namespace, options: TpuOptions, verbose: b
     return build_bmodel(arguments.checkpoint, arguments.output, options, toolchain, progress)
 
 
-def _size(result: BuildResult) -> int:
-    return sum(entry.bytes for entry in result.manifest.files.values())
-
-
 def _summary(result: BuildResult) -> str:
     manifest = result.manifest
     return (
         f"{result.directory}: {manifest.name}, {manifest.precision}, context {manifest.context}, "
-        f"{_size(result) / 1e6:.1f} MB in {result.seconds:.1f} s\n{_compared(result.similarity, manifest.target)}"
+        f"{manifest.size / 1e6:.1f} MB in {result.seconds:.1f} s\n{_compared(result.similarity, manifest.target)}"
     )
 
 
@@ -116,7 +112,7 @@ def _as_json(result: BuildResult) -> str:
         "target": result.manifest.target,
         "quantization": result.manifest.quantization,
         "context": result.manifest.context,
-        "bytes": _size(result),
+        "bytes": result.manifest.size,
         "networks": len(result.manifest.networks),
         "similarity": result.similarity,
         "seconds": round(result.seconds, 3),

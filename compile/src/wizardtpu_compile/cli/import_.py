@@ -85,17 +85,13 @@ def _import(arguments: argparse.Namespace) -> None:
     print(_as_json(result) if arguments.json else _summary(result), flush=True)
 
 
-def _size(result: ImportResult) -> int:
-    return sum(entry.bytes for entry in result.manifest.files.values())
-
-
 def _summary(result: ImportResult) -> str:
     manifest = result.manifest
     return (
         f"{result.directory}: {manifest.name}, {manifest.architecture.family} in the layout {manifest.layout}, "
         f"context {manifest.context}, {'sampling' if manifest.sampling else 'greedy only'}, "
-        f"{_size(result) / 1e6:.1f} MB in {result.seconds:.1f} s\n"
-        f"loading takes {(manifest.device_bytes or 0) / 1e6:.1f} MB on each of {manifest.devices} devices"
+        f"{manifest.size / 1e6:.1f} MB in {result.seconds:.1f} s\n"
+        f"loading takes {(manifest.device_bytes or 0) / 1e6:.1f} MB on each of its devices ({manifest.devices})"
     )
 
 
@@ -110,7 +106,7 @@ def _as_json(result: ImportResult) -> str:
         "sampling": manifest.sampling,
         "devices": manifest.devices,
         "device_bytes": manifest.device_bytes,
-        "bytes": _size(result),
+        "bytes": manifest.size,
         "seconds": round(result.seconds, 3),
     }
     return msgspec.json.encode(summary).decode()

@@ -17,6 +17,10 @@ DeviceKind = Literal["sail", "bmrt", "simulator", "cpu"]
 BySail = Literal["good", "slow", "impossible"]
 """How networks run by sophon-sail; slow are those with which it can read a long prompt only token by token."""
 
+_CURE = (
+    "check the card and the driver; to try the bundle without a chip, use --device simulator (seconds for a token)"
+)
+
 
 @dataclass(frozen=True)
 class DeviceChoice:
@@ -57,12 +61,7 @@ def choose_for_chip(library: Path | None, by_sail: BySail = "good") -> DeviceCho
     if not found.device_count:
         raise DeviceError(f"sophon-sail is installed, and sees no device; {_CURE}")
     slow = "; long prompts are slow there, read token by token" if by_sail == "slow" else ""
-    return DeviceChoice("sail", f"sophon-sail is installed, and sees {_devices(found.device_count)}{slow}")
-
-
-_CURE = (
-    "check the card and the driver; to try the bundle without a chip, use --device simulator (seconds for a token)"
-)
+    return DeviceChoice("sail", f"sophon-sail is installed, and sees {counted(found.device_count)}{slow}")
 
 
 def _choose_bmrt(why_not_sail: str) -> DeviceChoice:
@@ -72,8 +71,9 @@ def _choose_bmrt(why_not_sail: str) -> DeviceChoice:
         raise DeviceError(f"no way to a chip: {why_not_sail}; {error}; {_CURE}") from error
     if not count:
         raise DeviceError(f"the runtime in {CHIP} sees no device; {_CURE}")
-    return DeviceChoice("bmrt", f"{why_not_sail}; the runtime in {CHIP} sees {_devices(count)}")
+    return DeviceChoice("bmrt", f"{why_not_sail}; the runtime in {CHIP} sees {counted(count)}")
 
 
-def _devices(count: int) -> str:
+def counted(count: int) -> str:
+    """So many devices, in words."""
     return f"{count} device{'s' if count > 1 else ''}"

@@ -101,11 +101,6 @@ class Bundle:
         """Where a file named in the manifest is."""
         return self.directory / name
 
-    @property
-    def size(self) -> int:
-        """Bytes of all files but the manifest."""
-        return sum(entry.bytes for entry in self.manifest.files.values())
-
 
 def _resolve(directory: Path) -> Path:
     try:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from wizardtpud.device.bmrt import BmrtLibrary, BmrtRuntime
 from wizardtpud.device.bmrt.locations import CHIP, find_simulator
-from wizardtpud.device.choice import BySail, DeviceChoice, DeviceKind, choose_for_chip
+from wizardtpud.device.choice import BySail, DeviceChoice, DeviceKind, choose_for_chip, counted
 from wizardtpud.device.onnx import OnnxNetwork, OnnxRuntime
 from wizardtpud.device.runtime import OnProgress, Runtime
 from wizardtpud.device.sail import SailRuntime
@@ -123,13 +123,9 @@ def check_number(bundle: Bundle, devices: Sequence[int]) -> None:
     number = bundle.manifest.devices
     if len(devices) != number:
         raise BundleError(
-            f"{bundle.directory} is for {_counted(number)} and was given {_counted(len(devices))} "
+            f"{bundle.directory} is for {counted(number)} and was given {counted(len(devices))} "
             f"({', '.join(map(str, devices))}); each group of the key devices must name {number}"
         )
-
-
-def _counted(devices: int) -> str:
-    return f"{devices} device{'s' if devices > 1 else ''}"
 
 
 def _load_on_chip(bundle: Bundle, device: DeviceKind, library: Path | None, devices: Sequence[int]) -> Runtime:

@@ -102,6 +102,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     made_with: dict[str, str] = {}
 
     @property
+    def size(self) -> int:
+        """Bytes of all files but the manifest itself."""
+        return sum(entry.bytes for entry in self.files.values())
+
+    @property
     def precision(self) -> str:
         """Of the weights of the layers; empty if nobody knows."""
         return self.quantization.blocks if self.quantization else ""

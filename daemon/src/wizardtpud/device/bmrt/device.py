@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import finalize
 
-from wizardtpud.device.bmrt.free_memory import free_memory
 from wizardtpud.device.bmrt.library import BmrtLibrary
+from wizardtpud.device.bmrt.readings import readings_of
 from wizardtpud.device.bmrt.structures import Memory
+from wizardtpud.device.telemetry.free_memory import free_memory
 from wizardtpud.device.vendor.floating_point import kept_arithmetic
 from wizardtpud.device.vendor.memory_budget import MemoryBudget
 from wizardtpud.errors import DeviceError
@@ -35,6 +36,7 @@ class Device:
     Attributes:
         library: the functions that drive it.
         handles: of the devices, in the order given.
+        readings: what the devices say of themselves, by their numbers; simulated ones do not.
         memory: what is left of that of the first device, as far as it was asked for here.
         close: closes everything. Calling it again does nothing.
     """
@@ -55,7 +57,8 @@ class Device:
         try:
             with kept_arithmetic():  # opening a device loads more libraries
                 self._open(indices)
-            self.memory = MemoryBudget(indices[0], free_memory(library, self.handle))
+            self.readings = readings_of(indices, library, self.handles, self.close)
+            self.memory = MemoryBudget(indices[0], free_memory(self.readings.get(indices[0])))
         except BaseException:
             self.close()
             raise

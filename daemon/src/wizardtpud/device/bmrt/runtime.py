@@ -12,7 +12,6 @@ from wizardtpud.device.bmrt.buffer import BmrtBuffer, BmrtPacked
 from wizardtpud.device.bmrt.device import Device
 from wizardtpud.device.bmrt.launch import BmrtLaunch
 from wizardtpud.device.bmrt.library import BmrtLibrary
-from wizardtpud.device.bmrt.readings import readings_of
 from wizardtpud.device.bmrt.structures import Memory, NetworkInfo
 from wizardtpud.device.checks import check_network
 from wizardtpud.device.runtime import Buffer, Launch, Network, Packed, Runtime, Stage, TensorSpec
@@ -55,7 +54,7 @@ class BmrtRuntime(Runtime):
         self._device = Device(library, devices)
         try:
             self._device.memory.take(device_bytes, model.name)
-            self.telemetry = telemetry_of(devices, readings_of(devices, self._device))
+            self.telemetry = telemetry_of(devices, self._device.readings)
             self._runtime = _load(self._device, model)
             infos = list(_infos(library.bmrt, self._runtime))
             if len(devices) > 1:

@@ -14,9 +14,10 @@ from wizardtpud.device.sail.library import SailLibrary
 from wizardtpud.device.sail.readings import SailReadings
 from wizardtpud.device.telemetry import LibraryReadings
 from wizardtpud.device.telemetry.bmlib import BmlibReadings
+from wizardtpud.device.telemetry.free_memory import free_memory
 from wizardtpud.device.vendor.floating_point import kept_arithmetic
 from wizardtpud.device.vendor.memory_budget import MemoryBudget
-from wizardtpud.device.vendor.simulator import simulated_memory, simulates
+from wizardtpud.device.vendor.simulator import simulates
 from wizardtpud.errors import DeviceError
 
 
@@ -82,7 +83,7 @@ class SailDevice:
                 readings = {index: self._ask(index) for index in indices}
                 self._open(indices[0])
                 self.readings = {} if simulates() else readings
-                self.memory = MemoryBudget(indices[0], self._free_memory(indices[0]))
+                self.memory = MemoryBudget(indices[0], free_memory(self.readings.get(indices[0])))
                 self.memory.take(device_bytes, model.name)
                 self._load(indices, model)
         except BaseException:
@@ -124,15 +125,6 @@ class SailDevice:
     def _open(self, index: int) -> None:
         with self.library.translated(f"cannot open device {index}"):
             self._opened.handle = self.library.sail.Handle(index)
-
-    def _free_memory(self, index: int) -> int | None:
-        """Bytes of an open device that are free; None if nobody tells."""
-        if index not in self.readings:
-            return simulated_memory()
-        reading = self.readings[index].read()
-        if reading.memory_total is None or reading.memory_used is None:
-            return None
-        return reading.memory_total - reading.memory_used
 
     def _load(self, indices: Sequence[int], model: Path) -> None:
         with self.library.translated(

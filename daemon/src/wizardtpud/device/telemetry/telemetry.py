@@ -25,6 +25,9 @@ class Telemetry:
         files: from `find_files`; none for a device that is simulated, for they would be those of another.
         library: none for a device that is simulated, of which libraries tell nonsense.
         clock: seconds, never going backwards.
+
+    Attributes:
+        fault: whether the device is not to be trusted any more, as the last `refresh` found.
     """
 
     def __init__(
@@ -39,22 +42,21 @@ class Telemetry:
         self._clock = clock
         self._nothing = self._latest = DeviceReading(device)
         self._due = clock()
+        self.fault = False
 
     def refresh(self) -> None:
-        """Asks the library, if the last time is a second ago; so this may be called between any two steps."""
+        """Asks the library, and for faults, if the last time is a second ago: for calls between any two steps."""
         now = self._clock()
-        if self._library is not None and now >= self._due:
+        if now < self._due:
+            return
+        self._due = now + _INTERVAL
+        if self._library is not None:
             self._latest = self._library.read()
-            self._due = now + _INTERVAL
+        self.fault = bool(self._latest.fault or (self._files is not None and self._files.fault()))
 
     def read(self) -> DeviceReading:
         """What the files say now and the library said last."""
         return (self._nothing if self._files is None else self._files.read()).completed_by(self._latest)
-
-    @property
-    def fault(self) -> bool:
-        """Whether the device, by what is known, is not to be trusted any more. Quick enough for every step."""
-        return bool(self._latest.fault or (self._files is not None and self._files.fault()))
 
 
 def telemetry_of(

@@ -22,7 +22,8 @@ class KvCache:
     """Rows of keys and values, for every layer and slot.
 
     A layer's rows are one tensor [slots, context, kv_heads, head_dim] for keys and one for values, so that
-    neighbouring slots form a batch. Rows are never moved or cleared: attention masks hide what is stale.
+    neighbouring slots form a batch. Rows are never moved, and need no clearing: attention masks hide what is
+    stale, as long as it is numbers.
 
     Attributes:
         slots: how many sequences have room.
