@@ -20,7 +20,7 @@ ROWS, FEWER, PAST, WIDTH = 4, 2, 16, 32
 
 _WEIGHTS = "none.npz"
 _TEXT = """\
-module @NAME attributes {module.FLOPs = 0 : i64, module.addr_mode = "io_alone", module.asymmetric = false,
+module @NAME attributes {module.FLOPs = 0 : i64, module.addr_mode = "ADDRESSES", module.asymmetric = false,
     module.chip = "bm1684x", module.cores = 1 : i64, module.devices = 1 : i64, module.high_precision = false,
     module.mode = "MODE", module.platform = "LLM", module.q_group_size = 0 : i64, module.q_symmetric = false,
     module.state = "TPU_LOWERED", module.top_run_mode = "STATIC", module.weight_file = "WEIGHTS"} {
@@ -37,9 +37,12 @@ module @NAME attributes {module.FLOPs = 0 : i64, module.addr_mode = "io_alone", 
 """
 
 
-def compile_doubling_network(toolchain: Toolchain, directory: Path, element: str, rows: int = ROWS) -> Path:
+def compile_doubling_network(
+    toolchain: Toolchain, directory: Path, element: str, rows: int = ROWS, addr_mode: str = "io_alone"
+) -> Path:
     """The bmodel, with tensors of f16, bf16 or f32."""
     replacements = {
+        "ADDRESSES": addr_mode,
         "NAME": NAME,
         "MODE": element.upper(),
         "WEIGHTS": _WEIGHTS,

@@ -44,6 +44,21 @@ def test_a_network_s_own_memory_is_an_input(model: Path, bmrt_library: BmrtLibra
         np.testing.assert_array_equal(outputs[1].read(), np.full(history.shape, 6, HALF))
 
 
+@pytest.mark.parametrize(("addr_mode", "copied"), [("io_alone", True), ("io_reloc", False)])
+def test_inputs_are_copied_only_to_networks_with_memory_of_their_own(
+    addr_mode: str, copied: bool, toolchain: Toolchain, tmp_path: Path, bmrt_library: BmrtLibrary
+) -> None:
+    """The runtime does so inside a launch; wizardtpu-compile compiles for any address (io_reloc)."""
+    model = compile_doubling_network(toolchain, tmp_path, "f16", addr_mode=addr_mode)
+    with BmrtRuntime(model, bmrt_library) as runtime:
+        inputs, outputs = ([runtime.allocate((1, n, 1, WIDTH), HALF) for n in (ROWS, PAST)] for _ in "io")
+        history = np.arange(PAST * WIDTH, dtype=HALF).reshape(inputs[1].shape)
+        inputs[1].write(history)
+        runtime.bind(NAME, inputs, outputs).run()
+        np.testing.assert_array_equal(outputs[1].read(), history * 2)
+        assert np.array_equal(runtime.own_input(NAME, 1).read(), history) is copied
+
+
 @pytest.fixture(scope="module")
 def divided(toolchain: Toolchain, checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bmodel for two devices."""

@@ -1,4 +1,4 @@
-"""Times the engine's steps over the vendor's runtime, and counts what they ask for.
+"""Counts what the engine's steps call of the vendor's libraries, and times them.
 
 python -m tests.bench.chip.probe BUNDLE LIBRARY TOKENS RESULT
 """
@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import sys
-from copy import copy
 from pathlib import Path
 from time import perf_counter
 
@@ -18,14 +17,15 @@ from wizardtpud.engine import Sampling, make_engine
 from wizardtpud.model.bundle import Bundle
 from wizardtpud.model.manifest import Manifest
 
-from tests.bench.counting_runtime import CountingRuntime
-from tests.bench.decode_traffic import per_token
+from tests.bench.chip.library_calls import LibraryCalls
 
 PROMPT = [5]
+COUNTED = 10
+"""Tokens for which calls are counted: their launches are run, which is slow."""
 
 
 class Probe:
-    """One sequence after its first token, which it goes on to repeat when launches do nothing any more."""
+    """One sequence after its first token."""
 
     def __init__(self, manifest: Manifest, runtime: Runtime, tokens: int) -> None:
         self._engine = make_engine(manifest, runtime)
@@ -45,14 +45,20 @@ class Probe:
 def main() -> None:
     bundle, library = Bundle.open(Path(sys.argv[1])), BmrtLibrary.load(Path(sys.argv[2]))
     tokens, result = int(sys.argv[3]), Path(sys.argv[4])
-    with BmrtRuntime(bundle.path("model.bmodel"), library) as runtime:
-        counting = CountingRuntime(runtime)
-        timed, counted = (Probe(bundle.manifest, each, tokens) for each in (runtime, counting))
+    model, counts = bundle.path("model.bmodel"), LibraryCalls()
+    with BmrtRuntime(model, counts.counting(library)) as runtime:
+        probe = Probe(bundle.manifest, runtime, COUNTED)
+        counts.forget()
+        steps = len(probe.steps())
+        calls, copied = (
+            {name: count / steps for name, count in each.items()} for each in (counts.calls, counts.copied)
+        )
+    with BmrtRuntime(model, library) as runtime:
+        probe = Probe(bundle.manifest, runtime, tokens)
+        # From here launches do nothing, so that the first token is repeated.
         Path(os.environ["SIMULATED_FAULT_FILE"]).write_text("skip")
-        seconds, before = timed.steps(), copy(counting.traffic)
-        steps = len(counted.steps())
-    traffic = per_token("deep", "greedy", counting.traffic - before, steps)
-    result.write_bytes(msgspec.json.encode((traffic, seconds)))
+        seconds = probe.steps()
+    result.write_bytes(msgspec.json.encode((calls, copied, seconds)))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ from wizardtpu_compile.options import TpuOptions
 from wizardtpu_compile.targets.tpu.build import build_tpu_bundle
 from wizardtpu_compile.toolchain.toolchain import Toolchain
 
-from tests.bench.decode_traffic import DecodeTraffic
 from tests.bench.model import write_checkpoint
 from tests.bench.plan import ModelSize
 from tests.bench.progress import say
@@ -23,16 +22,25 @@ from tests.support.faulty_bmrt import make_faulty_library
 
 @dataclass(frozen=True)
 class ChipStep:
-    """Of one greedy step; launches are counted, but not run."""
+    """Of one greedy step.
+
+    Attributes:
+        layers: of the model.
+        context: of the model, in tokens.
+        calls: counted, of each function of the vendor's libraries that is called.
+        copied: counted, bytes by each of those that copy.
+        host_seconds: measured, without what launches take.
+    """
 
     layers: int
     context: int
-    traffic: DecodeTraffic
+    calls: dict[str, float]
+    copied: dict[str, float]
     host_seconds: Series
 
 
 def measure_step(size: ModelSize, tokens: int, toolchain: Toolchain, scratch: Path) -> ChipStep:
-    """Measures in a process of its own, for the library's launches do nothing there."""
+    """Measures in a process of its own, for at the end the library's launches do nothing there."""
     say(f"building {size.layers} layers for the chip")
     checkpoint, bundle = scratch / "deep-checkpoint", scratch / "deep"
     write_checkpoint(checkpoint, size)
@@ -58,5 +66,7 @@ def _measure(size: ModelSize, tokens: int, bundle: Path, library: Path) -> ChipS
         stdout=subprocess.DEVNULL,  # the vendor's chatter
         check=True,
     )
-    traffic, seconds = msgspec.json.decode(result.read_bytes(), type=tuple[DecodeTraffic, list[float]])
-    return ChipStep(size.layers, size.positions, traffic, Series(seconds))
+    calls, copied, seconds = msgspec.json.decode(
+        result.read_bytes(), type=tuple[dict[str, float], dict[str, float], list[float]]
+    )
+    return ChipStep(size.layers, size.positions, calls, copied, Series(seconds))
